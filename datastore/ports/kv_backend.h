@@ -1,0 +1,92 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "datastore/base/bytes.h"
+
+namespace holdfast::ports {
+
+/// etcd's buckets, in the order of their names (etcd-facts 3.8): Hash and snapshot files walk them
+/// in this order.
+enum class Bucket : std::uint8_t {
+  kAlarm,
+  kAuth,
+  kAuthRoles,
+  kAuthUsers,
+  kCluster,
+  kKey,
+  kLease,
+  kMembers,
+  kMembersRemoved,
+  kMeta,
+};
+inline constexpr std::size_t kBucketCount = 10;
+inline constexpr std::array<std::string_view, kBucketCount> kBucketNames = {
+    "alarm", "auth",  "authRoles", "authUsers",       "cluster",
+    "key",   "lease", "members",   "members_removed", "meta",
+};
+
+/// One change of one bucket; without a value the key is removed (removing what is not there is no
+/// error). Owns nothing: the bytes must live until commit() returns.
+struct BackendWrite {
+  Bucket bucket;
+  BytesView key;
+  std::optional<BytesView> value;
+};
+
+/// Walks one bucket in ascending byte order. Keys and values stay valid while its transaction does.
+class BackendCursor {
+ public:
+  virtual ~BackendCursor() = default;
+  /// Moves to the first entry with key >= `key`.
+  virtual void seek(BytesView key) = 0;
+  virtual bool valid() const = 0;
+  virtual void next() = 0;
+  virtual BytesView key() const = 0;
+  virtual BytesView value() const = 0;
+  /// OK, or why valid() turned false before the end: DataLoss names the bucket and key whose
+  /// checksum is wrong.
+  virtual absl::Status status() const = 0;
+};
+
+/// A view of the last commit before it began, unmoved by later commits. Used by one thread at a
+/// time. A long-lived one keeps freed pages from being reused: bound its age.
+class BackendRead {
+ public:
+  virtual ~BackendRead() = default;
+  /// NotFound; DataLoss for a wrong checksum. The bytes live as long as this object.
+  virtual absl::StatusOr<BytesView> get(Bucket bucket, BytesView key) = 0;
+  virtual std::unique_ptr<BackendCursor> cursor(Bucket bucket) = 0;
+};
+
+struct BackendSizes {
+  /// Bytes allocated on disk, and bytes of them in use.
+  std::uint64_t allocated_bytes = 0;
+  std::uint64_t used_bytes = 0;
+};
+
+/// The engine under the store: ordered buckets, atomic durable commits, snapshot reads.
+/// commit() and reclaim() are called by one thread at a time; begin_read() and sizes() by any.
+class KvBackend {
+ public:
+  virtual ~KvBackend() = default;
+  /// Applies all writes, in order, atomically and durably; on error nothing is applied.
+  /// ResourceExhausted when the disk or the map is full.
+  virtual absl::Status commit(absl::Span<const BackendWrite> writes) = 0;
+  virtual absl::StatusOr<std::unique_ptr<BackendRead>> begin_read() = 0;
+  virtual BackendSizes sizes() const = 0;
+  /// Gives at least some free pages back to the file system, at most `max_bytes` of work, without
+  /// disturbing readers; returns the bytes released, 0 when there is nothing left.
+  virtual absl::StatusOr<std::uint64_t> reclaim(std::uint64_t max_bytes) = 0;
+};
+
+}  // namespace holdfast::ports

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "datastore/base/bytes.h"
+#include "datastore/base/ids.h"
+#include "datastore/statemachine/command.h"
+
+/// What applying one command answers. Keys and values are wire-encoded mvccpb.KeyValue, spliced
+/// into responses without being parsed.
+namespace holdfast::statemachine {
+
+struct RangeOutcome {
+  std::vector<Bytes> kvs;
+  bool more = false;
+  std::int64_t count = 0;
+};
+
+struct PutOutcome {
+  std::optional<Bytes> prev_kv;
+};
+
+struct DeleteRangeOutcome {
+  std::int64_t deleted = 0;
+  std::vector<Bytes> prev_kvs;
+};
+
+struct TxnOutcome;
+using OpOutcome =
+    std::variant<RangeOutcome, PutOutcome, DeleteRangeOutcome, std::unique_ptr<TxnOutcome>>;
+
+struct TxnOutcome {
+  bool succeeded = false;
+  std::vector<OpOutcome> responses;
+};
+
+struct CompactionOutcome {};
+
+struct LeaseGrantOutcome {
+  LeaseId id;
+  std::int64_t ttl_seconds = 0;
+};
+
+struct AlarmOutcome {
+  struct Alarm {
+    MemberId member;
+    AlarmType type = AlarmType::kNone;
+  };
+  std::vector<Alarm> alarms;
+};
+
+using OutcomeBody = std::variant<std::monostate, RangeOutcome, PutOutcome, DeleteRangeOutcome,
+                                 TxnOutcome, CompactionOutcome, LeaseGrantOutcome, AlarmOutcome>;
+
+struct Outcome {
+  /// etcd's error, or OK. An error changes nothing but what etcd-facts 3.5 says.
+  absl::Status status;
+  /// The store's revision after the command: the response header's.
+  Revision revision;
+  OutcomeBody body;
+};
+
+}  // namespace holdfast::statemachine
