@@ -22,20 +22,28 @@ inline std::uint64_t load_be64(const char* p) {
   std::memcpy(&v, p, sizeof v);
   return __builtin_bswap64(v);
 }
-inline void store_le64(char* p, std::uint64_t v) { std::memcpy(p, &v, sizeof v); }
+inline void store_le64(char* p, std::uint64_t v) {
+  std::memcpy(p, &v, sizeof v);
+}
 inline std::uint64_t load_le64(const char* p) {
   std::uint64_t v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-inline void store_le32(char* p, std::uint32_t v) { std::memcpy(p, &v, sizeof v); }
+inline void store_le32(char* p, std::uint32_t v) {
+  std::memcpy(p, &v, sizeof v);
+}
 inline std::uint32_t load_le32(const char* p) {
   std::uint32_t v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-inline void store_be32(char* p, std::uint32_t v) { store_le32(p, __builtin_bswap32(v)); }
-inline std::uint32_t load_be32(const char* p) { return __builtin_bswap32(load_le32(p)); }
+inline void store_be32(char* p, std::uint32_t v) {
+  store_le32(p, __builtin_bswap32(v));
+}
+inline std::uint32_t load_be32(const char* p) {
+  return __builtin_bswap32(load_le32(p));
+}
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "holdfast runs on little-endian machines");
 

@@ -147,7 +147,8 @@ class Node {
 
   // --- leases: outside the log, on the leader -------------------------------------------------
   /// Each answers lease_not_found as etcd does. `done` gets the new TTL in seconds.
-  virtual void lease_keep_alive(LeaseId id, absl::AnyInvocable<void(absl::StatusOr<std::int64_t>)> done,
+  virtual void lease_keep_alive(LeaseId id,
+                                absl::AnyInvocable<void(absl::StatusOr<std::int64_t>)> done,
                                 Mailbox& mailbox) = 0;
   virtual void lease_time_to_live(LeaseId id, bool keys,
                                   absl::AnyInvocable<void(absl::StatusOr<LeaseTimes>)> done,
@@ -159,7 +160,8 @@ class Node {
   /// Drains, commits and pins: what it holds is the state at `applied` exactly.
   virtual void snapshot(absl::AnyInvocable<void(absl::StatusOr<BackendSnapshot>)> done,
                         Mailbox& mailbox) = 0;
-  virtual void hash(absl::AnyInvocable<void(absl::StatusOr<HashResult>)> done, Mailbox& mailbox) = 0;
+  virtual void hash(absl::AnyInvocable<void(absl::StatusOr<HashResult>)> done,
+                    Mailbox& mailbox) = 0;
   virtual void hash_kv(std::int64_t revision,
                        absl::AnyInvocable<void(absl::StatusOr<HashResult>)> done,
                        Mailbox& mailbox) = 0;

@@ -47,7 +47,8 @@ TEST(Prng, SameSeedSameNumbers) {
 
 TEST(Errors, CarryEtcdsCodeAndText) {
   EXPECT_EQ(errors::compacted().code(), absl::StatusCode::kOutOfRange);
-  EXPECT_EQ(errors::compacted().message(), "etcdserver: mvcc: required revision has been compacted");
+  EXPECT_EQ(errors::compacted().message(),
+            "etcdserver: mvcc: required revision has been compacted");
 }
 
 TEST(CheckDeathTest, StopsTheProcessAndNamesTheFact) {
