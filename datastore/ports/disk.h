@@ -26,15 +26,15 @@ class File {
   /// Makes written data, and the file's size, durable (fdatasync). After an error what the disk
   /// holds is unknown: the process must end.
   virtual absl::Status sync() = 0;
-  /// Allocates [0, size) so that later writes there cannot run out of space; the new part reads as
-  /// zeros.
+  /// Allocates [0, size) so that later writes there cannot run out of space, and grows the file to
+  /// `size` if it is shorter; the new part reads as zeros.
   virtual absl::Status preallocate(std::uint64_t size) = 0;
   virtual absl::Status truncate(std::uint64_t size) = 0;
   virtual absl::StatusOr<std::uint64_t> size() = 0;
 };
 
 /// A file system, as the composition root picks it: POSIX, or the simulation's, which forgets what
-/// was not synced.
+/// was not synced. Any number of threads may use one Disk.
 class Disk {
  public:
   enum class Open { kRead, kReadWrite, kCreate /* must not exist */ };
