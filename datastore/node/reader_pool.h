@@ -1,0 +1,45 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "datastore/mvcc/view.h"
+#include "datastore/ports/kv_backend.h"
+
+namespace holdfast::node {
+
+/// A few threads for reads too long for an event loop: big ranges, watch history, hashes. Each
+/// thread has its own mvcc::Reader, released while it is idle, so that it pins nothing.
+/// Bounded: at most `max_queued` pieces of work wait.
+class ReaderPool {
+ public:
+  using Work = absl::AnyInvocable<void(mvcc::Reader&)>;
+
+  ReaderPool(mvcc::ViewSource& views, ports::KvBackend& backend, std::size_t threads,
+             std::size_t max_queued);
+  /// Runs what is queued, then stops.
+  ~ReaderPool();
+
+  /// Any thread. Errors: ResourceExhausted (too_many_requests) when the queue is full.
+  absl::Status submit(Work work);
+
+ private:
+  void run();
+
+  mvcc::ViewSource& views_;
+  ports::KvBackend& backend_;
+  const std::size_t max_queued_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Work> queue_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace holdfast::node
