@@ -1,0 +1,3 @@
+#include "datastore/mvcc/store.h"
+
+#include "datastore/mvcc/compaction.h"
