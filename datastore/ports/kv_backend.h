@@ -75,12 +75,14 @@ struct BackendSizes {
 };
 
 /// The engine under the store: ordered buckets, atomic durable commits, snapshot reads.
-/// commit() and reclaim() are called by one thread at a time; begin_read() and sizes() by any.
+/// commit() and reclaim() are called by one thread at a time; begin_read() and sizes() by any. No
+/// BackendRead outlives its backend.
 class KvBackend {
  public:
   virtual ~KvBackend() = default;
   /// Applies all writes, in order, atomically and durably; on error nothing is applied.
-  /// ResourceExhausted when the disk or the map is full.
+  /// ResourceExhausted when the disk or the map is full. Unknown when the disk failed: what it
+  /// holds is then unknown and the process must end.
   virtual absl::Status commit(absl::Span<const BackendWrite> writes) = 0;
   virtual absl::StatusOr<std::unique_ptr<BackendRead>> begin_read() = 0;
   virtual BackendSizes sizes() const = 0;

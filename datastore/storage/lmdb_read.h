@@ -1,0 +1,75 @@
+#pragma once
+
+#include <lmdb.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "datastore/ports/kv_backend.h"
+#include "datastore/storage/lmdb_backend.h"
+#include "datastore/storage/stored_value.h"
+
+namespace holdfast::storage {
+
+inline MDB_val to_mdb(BytesView bytes) {
+  return MDB_val{bytes.size(), const_cast<char*>(bytes.data())};  // LMDB only reads it
+}
+inline BytesView from_mdb(const MDB_val& value) {
+  return BytesView(static_cast<const char*>(value.mv_data), value.mv_size);
+}
+
+/// A pooled read transaction; hands it back when it ends.
+class LmdbRead final : public ports::BackendRead {
+ public:
+  LmdbRead(LmdbBackend& backend, MDB_txn* txn) : backend_(backend), txn_(txn) {}
+  ~LmdbRead() override { backend_.release_read(txn_); }
+  LmdbRead(const LmdbRead&) = delete;
+  LmdbRead& operator=(const LmdbRead&) = delete;
+
+  absl::StatusOr<BytesView> get(ports::Bucket bucket, BytesView key) override;
+  std::unique_ptr<ports::BackendCursor> cursor(ports::Bucket bucket) override;
+
+ private:
+  absl::StatusOr<BytesView> get_from_bundle(ports::Bucket bucket, BytesView key);
+
+  LmdbBackend& backend_;
+  MDB_txn* const txn_;
+};
+
+/// Walks one database of a read transaction, unrolling bundles.
+class LmdbCursor final : public ports::BackendCursor {
+ public:
+  LmdbCursor(ports::Bucket bucket, MDB_cursor* cursor, absl::Status status)
+      : bucket_(bucket), cursor_(cursor), status_(std::move(status)) {}
+  ~LmdbCursor() override {
+    if (cursor_ != nullptr) mdb_cursor_close(cursor_);
+  }
+  LmdbCursor(const LmdbCursor&) = delete;
+  LmdbCursor& operator=(const LmdbCursor&) = delete;
+
+  void seek(BytesView key) override;
+  bool valid() const override { return valid_; }
+  void next() override;
+  BytesView key() const override { return key_; }
+  BytesView value() const override { return value_; }
+  absl::Status status() const override { return status_; }
+
+ private:
+  void move(MDB_val key, MDB_cursor_op operation);
+  void next_in_bundle();
+  void fail(absl::Status why);
+
+  const ports::Bucket bucket_;
+  MDB_cursor* const cursor_;
+  absl::Status status_;
+  bool valid_ = false;
+  bool in_bundle_ = false;
+  BundleReader bundle_;
+  BytesView key_;
+  BytesView value_;
+};
+
+}  // namespace holdfast::storage
