@@ -63,6 +63,56 @@ absl::Status check_format(BytesView record, const std::string& path) {
   return absl::OkStatus();
 }
 
+/// One transaction that writes the format record and makes the ten buckets; LMDB's code.
+int fill_new_store(MDB_env* env) {
+  MDB_txn* txn = nullptr;
+  if (const int rc = mdb_txn_begin(env, nullptr, 0, &txn); rc != 0) return rc;
+  const Bytes record = format_record();
+  MDB_val name = to_mdb(kFormatKey);
+  MDB_val value = to_mdb(record);
+  MDB_dbi database = 0;
+  int rc = mdb_dbi_open(txn, kFormatDatabase, MDB_CREATE, &database);
+  if (rc == 0) rc = mdb_put(txn, database, &name, &value, 0);
+  for (const BytesView bucket : ports::kBucketNames) {
+    if (rc == 0) rc = mdb_dbi_open(txn, bucket.data(), MDB_CREATE, &database);
+  }
+  if (rc == 0) return mdb_txn_commit(txn);
+  mdb_txn_abort(txn);
+  return rc;
+}
+
+absl::Status sync_directory(const std::string& directory) {
+  const int fd =
+      open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int code = fd < 0 || fsync(fd) != 0 ? errno : 0;
+  if (fd >= 0) close(fd);
+  return code == 0 ? absl::OkStatus() : lmdb_error(code, "sync the directory", directory);
+}
+
+/// Makes an empty store beside `path` and renames it there once it is durable, so that a crash
+/// leaves a whole store or none.
+absl::Status create_store(const std::string& directory, const std::string& path) {
+  std::error_code failed;
+  std::filesystem::create_directories(directory, failed);
+  if (failed) return lmdb_error(failed.value(), "create the directory", directory);
+  std::filesystem::permissions(directory, std::filesystem::perms::owner_all, failed);
+  const std::string draft = path + ".new";
+  unlink(draft.c_str());
+  MDB_env* env = nullptr;
+  int rc = mdb_env_create(&env);
+  if (rc == 0) {
+    rc = mdb_env_set_maxdbs(env, ports::kBucketCount + 1);
+    if (rc == 0) rc = mdb_env_open(env, draft.c_str(), MDB_NOSUBDIR | MDB_NOLOCK, kFileMode);
+    if (rc == 0) rc = fill_new_store(env);
+    if (rc == 0) rc = mdb_env_sync(env, 1);
+    mdb_env_close(env);
+  }
+  if (rc == 0 && rename(draft.c_str(), path.c_str()) != 0) rc = errno;
+  if (rc != 0) return lmdb_error(rc, "create", path);
+  if (absl::Status s = sync_directory(directory); !s.ok()) return s;
+  return sync_directory(std::filesystem::path(directory).parent_path().string());
+}
+
 }  // namespace
 
 LmdbBackend::LmdbBackend(const Options& options, std::string path)
@@ -70,13 +120,11 @@ LmdbBackend::LmdbBackend(const Options& options, std::string path)
 }
 
 absl::StatusOr<std::unique_ptr<LmdbBackend>> LmdbBackend::open(const Options& options) {
-  if (!options.read_only) {
-    std::error_code failed;
-    std::filesystem::create_directories(options.directory, failed);
-    if (failed) return lmdb_error(failed.value(), "create the directory", options.directory);
-    std::filesystem::permissions(options.directory, std::filesystem::perms::owner_all, failed);
+  const std::string path = options.directory + "/data.mdb";
+  if (!options.read_only && access(path.c_str(), F_OK) != 0) {
+    if (absl::Status s = create_store(options.directory, path); !s.ok()) return s;
   }
-  std::unique_ptr<LmdbBackend> backend(new LmdbBackend(options, options.directory + "/data.mdb"));
+  std::unique_ptr<LmdbBackend> backend(new LmdbBackend(options, path));
   if (absl::Status s = backend->lock_file(); !s.ok()) return s;
   if (absl::Status s = backend->inspect_file(); !s.ok()) return s;
   absl::Status status = backend->open_environment();
@@ -99,8 +147,7 @@ LmdbBackend::~LmdbBackend() {
 }
 
 absl::Status LmdbBackend::lock_file() {
-  const int flags = options_.read_only ? O_RDONLY : O_RDWR | O_CREAT;
-  fd_ = ::open(path_.c_str(), flags | O_CLOEXEC, kFileMode);
+  fd_ = ::open(path_.c_str(), (options_.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
   if (fd_ < 0) return error(errno, "open");
   if (flock(fd_, LOCK_EX | LOCK_NB) != 0) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -110,16 +157,8 @@ absl::Status LmdbBackend::lock_file() {
 }
 
 absl::Status LmdbBackend::inspect_file() {
-  struct stat file{};
-  if (fstat(fd_, &file) != 0) return error(errno, "stat");
-  if (file.st_size == 0) {
-    // Also a file that we created and then crashed before LMDB wrote its first pages.
-    if (options_.read_only) return error(ENOENT, "open");
-    return absl::OkStatus();
-  }
   const absl::StatusOr<LmdbFileHeader> header = inspect_lmdb_file(fd_, path_);
   if (!header.ok()) return header.status();
-  existed_ = true;
   if (header->missing_pages() == 0) return absl::OkStatus();
   missing_from_page_ = header->page_count - header->missing_pages();
   if (options_.read_only) return check_missing_pages();
@@ -153,8 +192,7 @@ absl::Status LmdbBackend::open_environment() {
 
 absl::Status LmdbBackend::open_databases() {
   MDB_txn* txn = nullptr;
-  const unsigned txn_flags = options_.read_only ? MDB_RDONLY : 0;
-  if (const int rc = mdb_txn_begin(env_, nullptr, txn_flags, &txn); rc != 0) {
+  if (const int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn); rc != 0) {
     return error(rc, "open");
   }
   const auto give_up = [&](absl::Status why) {
@@ -166,25 +204,17 @@ absl::Status LmdbBackend::open_databases() {
   MDB_val record{};
   int rc = mdb_dbi_open(txn, kFormatDatabase, 0, &format);
   if (rc == 0) rc = mdb_get(txn, format, &name, &record);
-  if (rc == 0) {
-    if (absl::Status s = check_format(from_mdb(record), path_); !s.ok()) return give_up(s);
-  } else if (rc == MDB_NOTFOUND) {
-    MDB_stat main{};
-    mdb_env_stat(env_, &main);
-    if (options_.read_only || main.ms_entries != 0) {
-      return give_up(absl::FailedPreconditionError(
-          absl::StrCat("store ", path_, ": an LMDB file, but not holdfast's; check the path")));
-    }
-    const Bytes fresh = format_record();
-    MDB_val value = to_mdb(fresh);
-    rc = mdb_dbi_open(txn, kFormatDatabase, MDB_CREATE, &format);
-    if (rc == 0) rc = mdb_put(txn, format, &name, &value, 0);
+  if (rc == MDB_NOTFOUND) {
+    return give_up(absl::FailedPreconditionError(
+        absl::StrCat("store ", path_, ": an LMDB file, but not holdfast's; check the path")));
   }
   if (rc != 0) return give_up(error(rc, "open"));
-  const unsigned create = options_.read_only ? 0 : MDB_CREATE;
+  if (absl::Status s = check_format(from_mdb(record), path_); !s.ok()) return give_up(s);
   for (std::size_t i = 0; i < ports::kBucketCount; ++i) {
-    rc = mdb_dbi_open(txn, ports::kBucketNames[i].data(), create, &databases_[i]);
-    if (rc != 0) return give_up(error(rc, "open bucket " + std::string(ports::kBucketNames[i])));
+    rc = mdb_dbi_open(txn, ports::kBucketNames[i].data(), 0, &databases_[i]);
+    if (rc != 0) {
+      return give_up(error(rc, "open bucket " + std::string(ports::kBucketNames[i])));
+    }
   }
   rc = mdb_txn_commit(txn);
   return rc == 0 ? absl::OkStatus() : error(rc, "open");

@@ -92,7 +92,6 @@ class LmdbBackend final : public ports::KvBackend {
   const Options options_;
   const std::string path_;
   int fd_ = -1;
-  bool existed_ = false;
   std::uint64_t missing_from_page_ = 0;
   MDB_env* env_ = nullptr;
   Databases databases_{};

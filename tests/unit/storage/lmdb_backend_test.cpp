@@ -202,11 +202,13 @@ TEST_F(LmdbBackendTest, CutOffFileIsRefused) {
   EXPECT_THAT(std::string(refused.message()), HasSubstr("cut off"));
 }
 
-TEST_F(LmdbBackendTest, EmptyFileLeftByACrashIsANewStore) {
+TEST_F(LmdbBackendTest, HalfCreatedStoreOfACrashIsMadeAnew) {
   store_.reset();
-  std::filesystem::resize_file(file(), 0);
+  std::filesystem::rename(file(), file() + ".new");
+  std::filesystem::resize_file(file() + ".new", 5000);
   reopen();
   put(Bucket::kMeta, "k", "v");
+  EXPECT_FALSE(std::filesystem::exists(file() + ".new"));
 }
 
 struct FormatCase {
