@@ -142,6 +142,24 @@ std::optional<BucketKey> parse_bucket_key(BytesView bytes) {
   return key;
 }
 
+absl::Status damaged_entry(BytesView bucket_key, const char* what) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string message = "bucket key, entry ";
+  for (const char c : bucket_key) {
+    message += kDigits[static_cast<unsigned char>(c) >> 4];
+    message += kDigits[c & 0xF];
+  }
+  message += ": ";
+  message += what;
+  return absl::DataLossError(message +
+                             "; stop this member and restore it from a peer or a snapshot");
+}
+
+absl::StatusOr<BucketKey> stored_bucket_key(BytesView bytes) {
+  if (const auto key = parse_bucket_key(bytes); key.has_value()) return *key;
+  return damaged_entry(bytes, "not a revision");
+}
+
 std::size_t key_value_size(const KeyValueView& kv) {
   return bytes_field_size(kv.key) + number_field_size(kv.create_revision) +
          number_field_size(kv.mod_revision) + number_field_size(kv.version) +
@@ -161,6 +179,11 @@ Bytes encode_key_value(const KeyValueView& kv) {
   Bytes bytes(key_value_size(kv), '\0');
   encode_key_value(kv, bytes.data());
   return bytes;
+}
+
+BytesView key_within(BytesView encoded, std::size_t key_size) {
+  if (key_size == 0) return {};
+  return encoded.substr(1 + varint_size(key_size), key_size);
 }
 
 std::optional<KeyValueView> parse_key_value(BytesView bytes) {

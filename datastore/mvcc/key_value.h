@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "datastore/base/bytes.h"
 
 /// The two byte formats of etcd's `key` bucket, and nothing else: the revision that is the bucket's
@@ -19,6 +21,13 @@ struct BucketRevision {
   std::int64_t sub = 0;
 
   friend constexpr auto operator<=>(const BucketRevision&, const BucketRevision&) = default;
+};
+
+/// Where a key stands at some revision; read from the index alone.
+struct KeyPosition {
+  std::int64_t create_revision = 0;
+  BucketRevision mod_revision;
+  std::int64_t version = 0;
 };
 
 /// What a key of the bucket says.
@@ -48,6 +57,12 @@ class EncodedBucketKey {
 /// Nothing if the bytes are not a bucket key: wrong length, separator, mark or a negative number.
 std::optional<BucketKey> parse_bucket_key(BytesView bytes);
 
+/// The same for bytes that the backend gave. Errors: DataLoss naming the entry and the remedy.
+absl::StatusOr<BucketKey> stored_bucket_key(BytesView bytes);
+
+/// A DataLoss error about one entry of the `key` bucket.
+absl::Status damaged_entry(BytesView bucket_key, const char* what);
+
 /// One mvccpb.KeyValue; the views point into the bytes it was parsed from.
 struct KeyValueView {
   BytesView key;
@@ -67,6 +82,9 @@ char* encode_key_value(const KeyValueView& kv, char* out);
 
 /// The same into a new string.
 Bytes encode_key_value(const KeyValueView& kv);
+
+/// The part of encode_key_value()'s bytes that is the key, which has `key_size` bytes.
+BytesView key_within(BytesView encoded, std::size_t key_size);
 
 /// Parses in any field order, skipping unknown fields. Empty bytes are the zero KeyValue (a restore
 /// with a revision bump leaves such a value). Nothing if the bytes are malformed.

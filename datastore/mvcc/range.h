@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,10 @@ struct RangeResult {
 /// DataLoss when a value is missing or damaged. Called through Reader::range and WriteTxn::range.
 absl::StatusOr<RangeResult> range(const Snapshot& snapshot, const RangeQuery& query);
 
+/// The stored bytes of `key` at `revision` (<= 0: the newest), or nothing. Errors as range's.
+absl::StatusOr<std::optional<BytesView>> get(const Snapshot& snapshot, BytesView key,
+                                             std::int64_t revision);
+
 /// One large range in slices, at one revision, in key order: what RangeStream and big lists need so
 /// that no slice holds a thread for long. It pins nothing between slices: the caller may refresh
 /// the Reader, and a compaction that passes the revision ends the walk with errors::compacted.
@@ -89,7 +94,8 @@ class RangeCursor {
   };
 
   /// Yields the next keys: at most max_keys, and no further key once max_bytes are reached, but at
-  /// least one if one is left. The first call fixes the revision when the query named none.
+  /// least one if one is left. The first call fixes the revision when the query named none. After
+  /// the slice that is `done`, empty ones.
   absl::StatusOr<Slice> next(const Reader& reader, std::size_t max_keys, std::size_t max_bytes);
 
   /// The number of keys in the whole range at the fixed revision, limit ignored; reads no values.
@@ -105,6 +111,7 @@ class RangeCursor {
   Bytes end_;
   Bytes position_;
   bool started_ = false;
+  bool finished_ = false;
   bool keys_only_;
   std::int64_t limit_;
   std::int64_t yielded_ = 0;

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,11 +20,12 @@
 namespace holdfast::mvcc {
 
 class CompactionJob;
+class KeyEntry;
 class KeyIndex;
-class Overlay;
 class OverlaySegment;
 class Store;
-struct CompactionHash;
+struct KvHash;
+struct HistoryItem;
 struct StagedWrites;
 
 /// One change of a write transaction.
@@ -85,15 +86,18 @@ class WriteTxn {
   Store* store_;
 };
 
+/// A compaction that was accepted and not yet carried out.
+struct ScheduledCompaction {
+  Revision revision;
+  Revision previous;
+  /// Whether its hash covers every revision since `previous`: not if `previous` was interrupted.
+  bool keeps_hash = false;
+};
+
 /// What one backend commit takes over: whole applied batches. Made by the writer, committed by the
 /// background thread, handed back to the writer.
 class DrainBatch {
  public:
-  DrainBatch();
-  DrainBatch(DrainBatch&&) noexcept;
-  DrainBatch& operator=(DrainBatch&&) noexcept;
-  ~DrainBatch();
-
   bool empty() const { return batches == 0; }
   /// In order, ending with meta's consistent_index and term. Built on the first call, on the
   /// calling thread; valid as long as the batch.
@@ -107,11 +111,15 @@ class DrainBatch {
 
  private:
   friend class Store;
-  struct Records;  // a run of one overlay segment
+  struct Records {  // [first, last) of one overlay segment
+    std::shared_ptr<const OverlaySegment> segment;
+    std::size_t first = 0;
+    std::size_t last = 0;
+  };
   std::vector<Records> records_;
   std::vector<std::shared_ptr<const StagedWrites>> staged_;
   std::vector<ports::BackendWrite> writes_;
-  char applied_bytes_[16];
+  std::unique_ptr<char[]> applied_bytes_;
 };
 
 struct OpenOptions {
@@ -184,7 +192,8 @@ class Store {
   /// Takes published batches, in order, up to max_bytes but at least one; empty when there is none.
   /// One at a time: drained() or drain_failed() comes before the next.
   DrainBatch take_drain(std::size_t max_bytes);
-  /// The batch is durable in the backend: moves the floor and publishes.
+  /// The batch is durable in the backend: moves the floor and publishes. Between applied batches,
+  /// as publish().
   void drained(DrainBatch batch);
   /// The commit failed and nothing was applied: the next take_drain() gives the same again.
   void drain_failed(DrainBatch batch);
@@ -197,9 +206,11 @@ class Store {
 
   /// The oldest queued compaction, or null; one at a time. See compaction.h.
   std::unique_ptr<CompactionJob> next_compaction();
+  /// Gives up on a job that is not done: next_compaction() will begin it anew.
+  void abandon_compaction(std::unique_ptr<CompactionJob> job);
 
   /// Hashes of the newest finished compactions, at most ten, oldest first.
-  std::vector<CompactionHash> compaction_hashes() const;
+  std::vector<KvHash> compaction_hashes() const;
 
  private:
   friend class WriteTxn;
@@ -207,6 +218,12 @@ class Store {
   struct State;
 
   explicit Store(ports::KvBackend& backend);
+
+  const Change& add_change(KeyEntry* entry, const KeyValueView& kv, const HistoryItem& item);
+  Snapshot working_snapshot();
+  Revision working_revision() const;
+  void free_unreachable();
+  void finish_compaction(const std::optional<KvHash>& hash);
 
   Revision revision_;
   Revision compact_revision_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,6 +19,7 @@ namespace holdfast::mvcc {
 
 class IndexNode;
 class OverlayList;
+struct KvHash;
 
 /// Tells the store's writer that a view is gone, so that what only it could reach may be freed.
 struct ViewPin {
@@ -49,6 +51,8 @@ struct ReadView {
   const IndexNode* index_root = nullptr;
   std::shared_ptr<const OverlayList> overlay;
   std::shared_ptr<ViewPin> pin;
+  /// Of the newest finished compactions, oldest first.
+  std::shared_ptr<const std::vector<KvHash>> compaction_hashes;
 };
 
 /// Where the newest view is found. The writer sets it, any thread gets it.
@@ -80,13 +84,6 @@ struct Snapshot {
 
   /// The stored bytes of the put or tombstone at `revision`. NotFound when there is none.
   absl::StatusOr<BytesView> stored(const BucketKey& key) const;
-};
-
-/// Where a key stands at some revision; read from the index alone.
-struct KeyPosition {
-  std::int64_t create_revision = 0;
-  BucketRevision mod_revision;
-  std::int64_t version = 0;
 };
 
 /// One per reading thread: a view and a backend transaction that belong together.
@@ -126,6 +123,9 @@ class Reader {
   /// before that main revision, or nothing if there was none or compaction took it, as etcd leaves
   /// prev_kv empty then. Errors: DataLoss.
   absl::StatusOr<std::optional<BytesView>> previous(BytesView key, BucketRevision revision) const;
+
+  /// Releases, but hands the transaction over to who needs no view any more. Requires holding().
+  std::unique_ptr<ports::BackendRead> take_transaction();
 
   /// Requires holding(); valid until the next refresh or release.
   Snapshot snapshot() const;
