@@ -17,7 +17,8 @@ namespace holdfast::wal {
 /// A file system in memory that knows what was synced, and can be asked for a **crash image**: a
 /// disk as a power loss at this moment could leave it. Every sector of 512 bytes that was written
 /// since its file's last sync holds, on its own, either what was synced or any later version;
-/// creations, renames and removals since the directory's last sync happened up to some point.
+/// creations, renames and removals since the directory's last sync happened up to some point, and
+/// with kAnyVersion, removals even in any order.
 class FaultDisk final : public ports::Disk {
  public:
   static constexpr std::size_t kSector = 512;
@@ -35,7 +36,7 @@ class FaultDisk final : public ports::Disk {
   /// Called after every operation that changes something, before it returns.
   std::function<void()> on_change;
   /// Called before every operation that changes something, with its name; an error fails it.
-  /// A failed write leaves half of its bytes.
+  /// A failed write leaves about half of its sectors.
   std::function<absl::Status(const std::string& operation)> before_change;
 
   absl::StatusOr<std::unique_ptr<ports::File>> open(const std::string& path, Open how) override {
@@ -66,10 +67,10 @@ class FaultDisk final : public ports::Disk {
     std::shared_ptr<Inode> inode = names_.at(from);
     names_.erase(from);
     names_[to] = inode;
-    pending_names_.push_back([from, to, inode](Names& names) {
-      names.erase(from);
-      names[to] = inode;
-    });
+    pending_names_.push_back({false, [from, to, inode](Names& names) {
+                                names.erase(from);
+                                names[to] = inode;
+                              }});
     changed();
     return absl::OkStatus();
   }
@@ -96,7 +97,11 @@ class FaultDisk final : public ports::Disk {
     Names names = kind == Crash::kProcess ? names_ : durable_names_;
     if (kind != Crash::kProcess && kind != Crash::kNothing) {
       const std::uint64_t happened = dice.below(pending_names_.size() + 1);
-      for (std::uint64_t i = 0; i < happened; ++i) pending_names_[i](names);
+      for (std::uint64_t i = 0; i < pending_names_.size(); ++i) {
+        const PendingName& pending = pending_names_[i];
+        const bool any = pending.removal && kind == Crash::kAnyVersion;
+        if (any ? dice.chance(1, 2) : i < happened) pending.apply(names);
+      }
     }
     auto image = std::make_unique<FaultDisk>();
     for (const auto& [path, inode] : names) {
@@ -127,6 +132,10 @@ class FaultDisk final : public ports::Disk {
     std::map<std::size_t, std::vector<std::string>> versions;
   };
   using Names = std::map<std::string, std::shared_ptr<Inode>>;
+  struct PendingName {
+    bool removal = false;
+    std::function<void(Names&)> apply;
+  };
 
   class OpenFile final : public ports::File {
    public:
@@ -141,7 +150,10 @@ class FaultDisk final : public ports::Disk {
       Bytes all;
       for (const BytesView piece : pieces) all += piece;
       const absl::Status status = disk_.may("write");
-      if (!status.ok()) all.resize(all.size() / 2);
+      if (!status.ok()) {
+        const std::uint64_t middle = (offset + all.size() / 2) / kSector * kSector;
+        all.resize(middle > offset ? middle - offset : 0);
+      }
       if (offset + all.size() > inode_->now.size()) inode_->now.resize(offset + all.size());
       inode_->now.replace(offset, all.size(), all);
       if (!all.empty()) keep_versions(offset, offset + all.size());
@@ -224,13 +236,13 @@ class FaultDisk final : public ports::Disk {
       }
     };
     apply(names_);
-    pending_names_.push_back(apply);
+    pending_names_.push_back({inode == nullptr, apply});
     changed();
   }
 
   Names names_;
   Names durable_names_;
-  std::vector<std::function<void(Names&)>> pending_names_;
+  std::vector<PendingName> pending_names_;
   std::uint64_t syncs_ = 0;
 };
 

@@ -5,76 +5,13 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "datastore/wal/format.h"
 #include "gtest/gtest.h"
-#include "tests/unit/wal/fault_disk.h"
+#include "tests/unit/wal/log_fixture.h"
 
 namespace holdfast::wal {
 namespace {
 
-const std::string kDirectory = "data/member/wal";
-constexpr std::uint64_t kMarker = 0x5eed5eed5eed5eed;
-const Identity kIdentity{ClusterId(0xc1), MemberId(0xa1)};
-
-std::string segment(std::uint64_t sequence) {
-  return segment_path(kDirectory, sequence);
-}
-
-std::vector<raft::Entry> entries(std::uint64_t first, std::uint64_t count, std::uint64_t term = 1,
-                                 std::size_t size = 20) {
-  std::vector<raft::Entry> made;
-  for (std::uint64_t i = first; i < first + count; ++i) {
-    const auto letter = static_cast<char>('a' + (i + term) % 26);
-    made.push_back({Term(term), Index(i), raft::EntryType::kNormal, Bytes(size, letter)});
-  }
-  return made;
-}
-
-raft::HardState hard_state(std::uint64_t term, std::uint64_t commit) {
-  return {Term(term), MemberId(0xa1), Index(commit)};
-}
-
-raft::SnapshotMetadata snapshot(std::uint64_t index, std::uint64_t term = 1) {
-  return {{{MemberId(0xa1)}, {MemberId(0xb2)}}, Index(index), Term(term)};
-}
-
-class WalTest : public ::testing::Test {
- protected:
-  static Options small() {
-    Options options;
-    options.segment_bytes = 4096;
-    return options;
-  }
-
-  void create(const Options& options = small(), const raft::SnapshotMetadata& start = {}) {
-    auto made = Wal::create(disk_, kDirectory, kIdentity, kMarker, start, options);
-    ASSERT_TRUE(made.ok()) << made.status();
-    wal_ = *std::move(made);
-  }
-
-  void append(std::vector<raft::Entry> list, std::optional<raft::HardState> state = {},
-              std::optional<SnapshotMarker> marker = {}) {
-    const absl::Status status = wal_->append({std::move(marker), state, list});
-    ASSERT_TRUE(status.ok()) << status;
-  }
-
-  Recovered reopen(const Options& options = small()) {
-    wal_.reset();
-    auto opened = Wal::open(disk_, kDirectory, options);
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    if (!opened.ok()) return {};
-    wal_ = std::move(opened->wal);
-    return std::move(opened->recovered);
-  }
-
-  absl::Status open_error(const Options& options = small()) {
-    wal_.reset();
-    return Wal::open(disk_, kDirectory, options).status();
-  }
-
-  FaultDisk disk_;
-  std::unique_ptr<Wal> wal_;
-};
+using WalTest = LogTest;
 
 TEST_F(WalTest, GivesBackWhatWasAppended) {
   create();
