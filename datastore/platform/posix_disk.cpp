@@ -137,6 +137,12 @@ class PosixFile final : public ports::File {
   const bool no_fsync_;
 };
 
+std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
 int open_flags(ports::Disk::Open how) {
   switch (how) {
     case ports::Disk::Open::kRead:
@@ -177,7 +183,11 @@ absl::Status PosixDisk::make_directories(const std::string& directory) {
   for (std::size_t end = 0; end != std::string::npos;) {
     end = directory.find('/', end + 1);
     const std::string prefix = directory.substr(0, end);
-    if (prefix.empty() || ::mkdir(prefix.c_str(), 0700) == 0) continue;
+    if (prefix.empty() || prefix.back() == '/') continue;
+    if (::mkdir(prefix.c_str(), 0700) == 0) {
+      if (absl::Status status = sync_directory(parent_of(prefix)); !status.ok()) return status;
+      continue;
+    }
     // On some mounts mkdir names another reason for a directory that is there.
     const int reason = errno;
     struct stat info{};

@@ -43,7 +43,7 @@ class Disk {
   virtual absl::StatusOr<std::unique_ptr<File>> open(const std::string& path, Open how) = 0;
   /// Names in a directory, without `.` and `..`, sorted.
   virtual absl::StatusOr<std::vector<std::string>> list(const std::string& directory) = 0;
-  /// Creates the directory and its missing parents, mode 0700.
+  /// Creates the directory and its missing parents, mode 0700; durable on return.
   virtual absl::Status make_directories(const std::string& directory) = 0;
   /// Atomically renames; replaces the target. Durable only after sync_directory.
   virtual absl::Status rename(const std::string& from, const std::string& to) = 0;
