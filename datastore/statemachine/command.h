@@ -8,26 +8,15 @@
 
 #include "datastore/base/bytes.h"
 #include "datastore/base/ids.h"
+#include "datastore/mvcc/range.h"
 
 /// etcd's InternalRaftRequest as plain values: what a log entry says (etcd-facts 3.1). All views
 /// point into the entry's bytes, which must outlive the command.
 namespace holdfast::statemachine {
 
-enum class SortOrder : std::uint8_t { kNone = 0, kAscend = 1, kDescend = 2 };
-enum class SortTarget : std::uint8_t {
-  kKey = 0,
-  kVersion = 1,
-  kCreate = 2,
-  kMod = 3,
-  kValue = 4,
-};
-
-/// An interval of keys as etcd writes it: `end` empty is the single key, the one byte 0 is
-/// everything from `key` on, otherwise [key, end); end <= key holds nothing.
-struct KeyRange {
-  BytesView key;
-  BytesView end;
-};
+using mvcc::KeyRange;
+using mvcc::SortOrder;
+using mvcc::SortTarget;
 
 struct RangeRequest {
   KeyRange range;
@@ -72,10 +61,11 @@ struct Compare {
   std::int32_t result = 0;  // as received
   std::int32_t target = 0;  // as received
   KeyRange range;
-  /// The operand of the numeric targets; 0 when the oneof held nothing or another kind.
+  /// The operand of whichever numeric case arrived, and that of the value case.
   std::int64_t number = 0;
   BytesView value;
-  /// Which oneof case arrived (4 version, 5 create, 6 mod, 7 value, 8 lease; 0 none).
+  /// Which oneof case arrived (4 version, 5 create, 6 mod, 7 value, 8 lease; 0 none). An operand of
+  /// another kind than the target counts as 0 or empty.
   std::int32_t operand_field = 0;
 };
 
@@ -115,7 +105,7 @@ struct LeaseCheckpointRequest {
 };
 
 enum class AlarmAction : std::uint8_t { kGet = 0, kActivate = 1, kDeactivate = 2 };
-enum class AlarmType : std::uint8_t { kNone = 0, kNoSpace = 1, kCorrupt = 2 };
+enum class AlarmType : std::int32_t { kNone = 0, kNoSpace = 1, kCorrupt = 2 };
 
 struct AlarmRequest {
   std::int32_t action = 0;  // as received
