@@ -1,0 +1,74 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "datastore/base/bytes.h"
+#include "datastore/net/event_loop.h"
+
+namespace holdfast::net {
+
+/// Names in lower case.
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
+/// One plain HTTP request, whole; by HTTP/1.1 or HTTP/2 alike.
+struct HttpRequest {
+  std::string method;  // "GET", …
+  std::string path;    // as sent, percent-encoded, without the query
+  std::string query;   // after '?', without it
+  HttpHeaders headers;
+  Bytes body;  // at most ServerOptions::max_http_body_bytes
+  std::string peer;
+  int http_major = 1;
+
+  /// First value of `name` (lower case), or nothing.
+  std::optional<std::string_view> header(std::string_view name) const;
+};
+
+/// How the handler answers, at once or later. Loop thread only, but may be released on any thread.
+/// An exchange whose client has gone swallows everything. Letting go of it unanswered answers 500.
+class HttpResponder {
+ public:
+  virtual ~HttpResponder() = default;
+
+  virtual EventLoop& loop() const = 0;
+  /// False once finished, or when the client has gone.
+  virtual bool active() const = 0;
+  /// The whole answer. For HEAD the body's length is told and the body is not sent.
+  virtual void respond(int status, HttpHeaders headers, Bytes body) = 0;
+  /// An answer in pieces: start, then write until finish.
+  virtual void start(int status, HttpHeaders headers) = 0;
+  virtual void write(Bytes chunk) = 0;
+  virtual void finish() = 0;
+  /// Gives up on an answer that was started: the client sees that it is not whole.
+  virtual void abandon() = 0;
+  /// Bytes written that the client has not taken: a producer of much waits for on_writable.
+  virtual std::size_t queued_bytes() const = 0;
+  virtual void set_on_writable(absl::AnyInvocable<void()> callback) = 0;
+  /// Called at most once, if the client goes before finish().
+  virtual void set_on_cancelled(absl::AnyInvocable<void()> callback) = 0;
+};
+
+using HttpResponderRef = std::shared_ptr<HttpResponder>;
+
+/// Serves plain HTTP. Called on whichever loop the connection lives, so thread-safe; must not
+/// block.
+class HttpHandler {
+ public:
+  virtual ~HttpHandler() = default;
+  virtual void on_request(HttpRequest request, HttpResponderRef responder) = 0;
+};
+
+/// "OK" for 200, and so on; "Unknown" for a code without a phrase of its own.
+std::string_view http_reason(int status);
+
+/// Splits an origin-form target at its '?'.
+void split_target(std::string_view target, std::string& path, std::string& query);
+
+}  // namespace holdfast::net

@@ -1,0 +1,118 @@
+#include "datastore/net/http1_exchange.h"
+
+#include <array>
+#include <charconv>
+
+#include "datastore/net/http1_session.h"
+#include "datastore/net/responder_handle.h"
+#include "datastore/net/text.h"
+
+namespace holdfast::net {
+namespace {
+
+std::string chunk_head(std::size_t size_bytes) {
+  std::array<char, 16> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), size_bytes, 16).ptr;
+  return concat(std::string_view(digits.data(), end), "\r\n");
+}
+
+}  // namespace
+
+Http1Exchange::Http1Exchange(Http1Session& session, const HttpRequest& request, bool http_1_1,
+                             bool keep_alive)
+    : home_(session.connection().home().shared_from_this()),
+      session_(&session),
+      head_(request.method == "HEAD"),
+      http_1_1_(http_1_1),
+      keep_alive_(keep_alive) {
+}
+
+void Http1Exchange::write_head(int status, const HttpHeaders& headers) {
+  started_ = true;
+  std::string head =
+      concat("HTTP/1.", http_1_1_ ? 1 : 0, " ", status, " ", http_reason(status), "\r\n");
+  bool has_length = false;
+  for (const auto& [name, value] : headers) {
+    has_length = has_length || name == "content-length";
+    head += concat(name, ": ", value, "\r\n");
+  }
+  const bool body_follows = !has_length && !http_status_has_no_body(status);
+  if (body_follows && http_1_1_) {
+    chunked_ = true;
+    head += "transfer-encoding: chunked\r\n";
+  } else if (body_follows) {
+    keep_alive_ = false;  // the body ends where the connection does
+  }
+  if (!keep_alive_) {
+    head += "connection: close\r\n";
+  } else if (!http_1_1_) {
+    head += "connection: keep-alive\r\n";
+  }
+  head += "\r\n";
+  session_->connection().output().append(BytesView(head));
+  session_->connection().request_flush();
+}
+
+void Http1Exchange::respond(int status, HttpHeaders headers, Bytes body) {
+  if (!active() || started_) return;
+  if (!http_status_has_no_body(status)) {
+    headers.emplace_back("content-length", concat(body.size()));
+  }
+  write_head(status, headers);
+  write(std::move(body));
+  finish();
+}
+
+void Http1Exchange::start(int status, HttpHeaders headers) {
+  if (active() && !started_) write_head(status, headers);
+}
+
+void Http1Exchange::write(Bytes chunk) {
+  if (!active() || !started_ || head_ || chunk.empty()) return;
+  OutputQueue& output = session_->connection().output();
+  if (chunked_) output.append(BytesView(chunk_head(chunk.size())));
+  output.append(Slice::own(std::move(chunk)));
+  if (chunked_) output.append(BytesView("\r\n"));
+  session_->above_low_water_ = output.size_bytes() > home_->options.call_low_water_bytes;
+  session_->connection().request_flush();
+}
+
+void Http1Exchange::finish() {
+  if (!active() || !started_) return;
+  if (chunked_ && !head_) session_->connection().output().append(BytesView("0\r\n\r\n"));
+  end();
+}
+
+void Http1Exchange::abandon() {
+  if (!active()) return;
+  keep_alive_ = false;
+  end();
+}
+
+void Http1Exchange::end() {
+  finished_ = true;
+  on_writable_ = nullptr;
+  on_cancelled_ = nullptr;
+  session_->answered(keep_alive_);  // may let go of this
+}
+
+std::size_t Http1Exchange::queued_bytes() const {
+  return session_ == nullptr ? 0 : session_->connection().output().size_bytes();
+}
+
+void Http1Exchange::on_drained() {
+  if (active() && on_writable_ != nullptr) on_writable_();
+}
+
+void Http1Exchange::on_client_leaving() {
+  keep_alive_ = false;
+  if (active() && on_cancelled_ != nullptr) std::exchange(on_cancelled_, nullptr)();
+}
+
+void Http1Exchange::on_closed() {
+  on_client_leaving();
+  session_ = nullptr;
+  on_writable_ = nullptr;
+}
+
+}  // namespace holdfast::net

@@ -1,0 +1,258 @@
+#include "datastore/net/http1_session.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+
+#include "datastore/net/http1_exchange.h"
+#include "datastore/net/responder_handle.h"
+#include "datastore/net/text.h"
+
+namespace holdfast::net {
+namespace {
+
+Http1Session& of(http_parser* parser) {
+  return *static_cast<Http1Session*>(parser->data);
+}
+
+}  // namespace
+
+const http_parser_settings& Http1Session::callbacks() {
+  static const http_parser_settings kCallbacks = [] {
+    http_parser_settings settings;
+    http_parser_settings_init(&settings);
+    settings.on_message_begin = [](http_parser* parser) {
+      of(parser).begin_request();
+      return 0;
+    };
+    settings.on_url = [](http_parser* parser, const char* at, std::size_t size) {
+      of(parser).target_.append(at, size);
+      of(parser).header_bytes_ += size;
+      return 0;
+    };
+    settings.on_header_field = [](http_parser* parser, const char* at, std::size_t size) {
+      return of(parser).on_header_bytes(BytesView(at, size), true);
+    };
+    settings.on_header_value = [](http_parser* parser, const char* at, std::size_t size) {
+      return of(parser).on_header_bytes(BytesView(at, size), false);
+    };
+    settings.on_headers_complete = [](http_parser* parser) {
+      return of(parser).on_headers_complete();
+    };
+    settings.on_body = [](http_parser* parser, const char* at, std::size_t size) {
+      return of(parser).on_body(BytesView(at, size));
+    };
+    settings.on_message_complete = [](http_parser* parser) {
+      return of(parser).on_message_complete();
+    };
+    return settings;
+  }();
+  return kCallbacks;
+}
+
+Http1Session::Http1Session(Connection& connection)
+    : connection_(connection),
+      timer_([](void* self) { static_cast<Http1Session*>(self)->on_timeout(); }, this) {
+  http_parser_init(&parser_, HTTP_REQUEST);
+  parser_.data = this;
+  // The connection exists because bytes came: the first request's headers are already under way.
+  connection_.loop().arm(timer_, connection_.options().http_header_timeout);
+}
+
+Http1Session::~Http1Session() {
+  if (exchange_ != nullptr) exchange_->on_closed();
+}
+
+// --- input -----------------------------------------------------------------------------------
+
+void Http1Session::on_bytes(BytesView bytes) {
+  if (closing_) return;
+  held_.append(bytes);
+  parse_held();
+}
+
+void Http1Session::parse_held() {
+  while (exchange_ == nullptr && !closing_ && !held_.empty()) {
+    const std::string input = std::move(held_);
+    held_.clear();
+    const std::size_t parsed =
+        http_parser_execute(&parser_, &callbacks(), input.data(), input.size());
+    const auto error = static_cast<http_errno>(parser_.http_errno);
+    if (error == HPE_PAUSED) {
+      // A whole request: the rest waits for its answer.
+      http_parser_pause(&parser_, 0);
+      held_ = input.substr(parsed);
+      dispatch();
+    } else if (error != HPE_OK) {
+      on_parse_error();
+    }
+  }
+}
+
+void Http1Session::on_parse_error() {
+  const auto error = static_cast<http_errno>(parser_.http_errno);
+  if (refusal_ == 431 || error == HPE_HEADER_OVERFLOW) {
+    return refuse(431, "request headers are too large");
+  }
+  if (refusal_ == 413) return refuse(413, "request body is too large");
+  if (refusal_ == 505) return refuse(505, "this server speaks HTTP/1.1 and HTTP/2");
+  if (refusal_ == 405) return refuse(405, "method not allowed");
+  connection_.protocol_error(concat("HTTP/1.1: ", http_errno_description(error)));
+  refuse(400, concat("bad request: ", http_errno_description(error)));
+}
+
+void Http1Session::begin_request() {
+  request_ = HttpRequest{};
+  request_.peer = connection_.peer();
+  target_.clear();
+  header_bytes_ = 0;
+  last_was_name_ = false;
+  refusal_ = 0;
+  phase_ = Phase::kHeaders;
+  connection_.loop().arm(timer_, connection_.options().http_header_timeout);
+}
+
+int Http1Session::on_header_bytes(BytesView bytes, bool is_name) {
+  header_bytes_ += bytes.size();
+  if (header_bytes_ > connection_.options().max_header_list_bytes) {
+    refusal_ = 431;
+    return 1;
+  }
+  // Trailers of a chunked body come here too, and mean nothing to us.
+  if (phase_ != Phase::kHeaders) return 0;
+  HttpHeaders& headers = request_.headers;
+  if (is_name && !last_was_name_) headers.emplace_back();
+  if (headers.empty()) return 1;
+  if (is_name) {
+    headers.back().first.append(absl::AsciiStrToLower(to_absl(bytes)));
+  } else {
+    headers.back().second.append(bytes);
+  }
+  last_was_name_ = is_name;
+  return 0;
+}
+
+int Http1Session::on_headers_complete() {
+  phase_ = Phase::kBody;
+  parser_.upgrade = 0;  // we stay with HTTP/1.1, whatever is offered
+  request_.method = http_method_str(static_cast<http_method>(parser_.method));
+  split_target(target_, request_.path, request_.query);
+  if (parser_.method == HTTP_CONNECT || parser_.method == HTTP_TRACE) {
+    refusal_ = 405;
+    return -1;
+  }
+  if (parser_.http_major != 1) {
+    refusal_ = 505;
+    return -1;
+  }
+  const ServerOptions& options = connection_.options();
+  const bool has_length = parser_.content_length != ~std::uint64_t{0};
+  if (has_length && parser_.content_length > options.max_http_body_bytes) {
+    refusal_ = 413;
+    return -1;
+  }
+  if (const auto expect = request_.header("expect");
+      expect && absl::EqualsIgnoreCase(to_absl(*expect), "100-continue")) {
+    connection_.output().append(BytesView("HTTP/1.1 100 Continue\r\n\r\n"));
+    connection_.request_flush();
+  }
+  connection_.loop().arm(timer_, options.http_body_timeout);
+  return 0;
+}
+
+int Http1Session::on_body(BytesView bytes) {
+  if (request_.body.size() + bytes.size() > connection_.options().max_http_body_bytes) {
+    refusal_ = 413;
+    return 1;
+  }
+  request_.body.append(bytes);
+  return 0;
+}
+
+int Http1Session::on_message_complete() {
+  http_parser_pause(&parser_, 1);
+  return 0;
+}
+
+void Http1Session::dispatch() {
+  timer_.cancel();
+  phase_ = Phase::kAnswering;
+  const bool http_1_1 = parser_.http_major == 1 && parser_.http_minor >= 1;
+  const bool keep_alive = http_should_keep_alive(&parser_) != 0 && !draining_;
+  if (http_1_1 && !request_.header("host")) return refuse(400, "missing required Host header");
+  exchange_ = std::make_shared<Http1Exchange>(*this, request_, http_1_1, keep_alive);
+  const std::shared_ptr<Http1Exchange> exchange = exchange_;
+  HttpHandler* const handler = connection_.endpoint().http_handler();
+  if (handler == nullptr) {
+    exchange->respond(404, {{"content-type", "text/plain; charset=utf-8"}}, "404 page not found\n");
+  } else {
+    handler->on_request(std::move(request_), responder_handle(exchange));
+  }
+}
+
+// --- output ----------------------------------------------------------------------------------
+
+void Http1Session::answered(bool keep_alive) {
+  exchange_.reset();
+  request_ = HttpRequest{};
+  if (!keep_alive) {
+    closing_ = true;
+  } else {
+    wait_for_request();
+  }
+  connection_.request_flush();  // and parse what waits
+}
+
+void Http1Session::wait_for_request() {
+  phase_ = Phase::kIdle;
+  if (draining_ && held_.empty()) {
+    closing_ = true;
+    return;
+  }
+  connection_.loop().arm(timer_, connection_.options().http_idle_timeout);
+}
+
+void Http1Session::produce() {
+  if (above_low_water_ &&
+      connection_.output().size_bytes() <= connection_.options().call_low_water_bytes) {
+    above_low_water_ = false;
+    if (const std::shared_ptr<Http1Exchange> exchange = exchange_) exchange->on_drained();
+  }
+  parse_held();
+}
+
+void Http1Session::refuse(int status, std::string_view text) {
+  closing_ = true;
+  timer_.cancel();
+  held_.clear();
+  connection_.output().append(BytesView(
+      concat("HTTP/1.1 ", status, " ", http_reason(status),
+             "\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ", text.size() + 1,
+             "\r\nconnection: close\r\n\r\n", text, "\n")));
+  connection_.close_after_output(http_reason(status));
+}
+
+void Http1Session::on_timeout() {
+  if (phase_ == Phase::kIdle) return connection_.close("idle");
+  connection_.protocol_error(phase_ == Phase::kHeaders ? "HTTP/1.1: headers took too long"
+                                                       : "HTTP/1.1: body took too long");
+  refuse(408, "the request took too long to arrive");
+}
+
+// --- ending ----------------------------------------------------------------------------------
+
+void Http1Session::on_end_of_input() {
+  if (exchange_ == nullptr) {
+    closing_ = true;
+    return;
+  }
+  // The client may only have shut its sending half: the answer still goes out.
+  const std::shared_ptr<Http1Exchange> exchange = exchange_;
+  exchange->on_client_leaving();
+}
+
+void Http1Session::drain() {
+  draining_ = true;
+  if (phase_ == Phase::kIdle && held_.empty()) closing_ = true;
+}
+
+}  // namespace holdfast::net

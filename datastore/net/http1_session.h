@@ -1,0 +1,71 @@
+#pragma once
+
+#include <http_parser.h>
+
+#include <memory>
+#include <string>
+
+#include "datastore/net/connection.h"
+#include "datastore/net/http.h"
+#include "datastore/net/session.h"
+
+namespace holdfast::net {
+
+class Http1Exchange;
+
+/// HTTP/1.1 and 1.0, the server's side, over libhttp-parser: one request at a time; further ones
+/// wait, unparsed, in a single read buffer. Every phase has its time: idle, headers, body.
+class Http1Session final : public Session {
+ public:
+  explicit Http1Session(Connection& connection);
+  ~Http1Session() override;
+  Http1Session(const Http1Session&) = delete;
+  Http1Session& operator=(const Http1Session&) = delete;
+
+  void on_bytes(BytesView bytes) override;
+  void on_end_of_input() override;
+  void produce() override;
+  void drain() override;
+  bool finished() const override { return closing_ && exchange_ == nullptr; }
+  bool wants_input() const override { return exchange_ == nullptr && !closing_; }
+
+  Connection& connection() { return connection_; }
+
+ private:
+  friend class Http1Exchange;
+
+  static const http_parser_settings& callbacks();
+  void parse_held();
+  void on_parse_error();
+  int on_header_bytes(BytesView bytes, bool is_name);
+  int on_headers_complete();
+  int on_body(BytesView bytes);
+  int on_message_complete();
+  void begin_request();
+  void wait_for_request();
+  void dispatch();
+  /// Answers and closes: what follows in the stream can't be trusted.
+  void refuse(int status, std::string_view text);
+  void on_timeout();
+  /// The present answer is whole.
+  void answered(bool keep_alive);
+
+  enum class Phase { kIdle, kHeaders, kBody, kAnswering };
+
+  Connection& connection_;
+  http_parser parser_;
+  Phase phase_ = Phase::kIdle;
+  bool closing_ = false;
+  bool draining_ = false;
+  bool above_low_water_ = false;
+  int refusal_ = 0;   // status decided in a parser callback
+  std::string held_;  // input not yet parsed; one read buffer at most
+  HttpRequest request_;
+  std::string target_;
+  std::size_t header_bytes_ = 0;
+  bool last_was_name_ = false;
+  std::shared_ptr<Http1Exchange> exchange_;
+  Timer timer_;
+};
+
+}  // namespace holdfast::net

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace holdfast::net {
+
+/// Every bound of the front door. The defaults are etcd's where it has one.
+struct ServerOptions {
+  int loops = 1;
+
+  // Connections.
+  std::size_t max_connections = 65'536;
+  /// From accept to the end of the TLS handshake and the first bytes that tell the protocol.
+  std::chrono::milliseconds sniff_timeout{10'000};
+  /// A connection whose peer takes none of its queued bytes for so long is closed.
+  std::chrono::milliseconds write_stall_timeout{60'000};
+  /// HTTP frames produced ahead of the socket.
+  std::size_t output_high_water_bytes = 256 * 1024;
+
+  // gRPC messages.
+  std::size_t max_receive_message_bytes = 2 * 1024 * 1024;
+  /// on_writable comes once a call's queue has fallen to this.
+  std::size_t call_low_water_bytes = 64 * 1024;
+  /// New streams of a connection are refused while its streams have more than this queued.
+  std::size_t max_connection_queued_bytes = 256 * 1024 * 1024;
+  /// Incomplete and undelivered request bytes, by loop; beyond, new bytes fail their call.
+  std::size_t max_loop_request_bytes = 512 * 1024 * 1024;
+
+  // HTTP/2.
+  std::uint32_t max_concurrent_streams = 131'072;
+  std::int32_t stream_window_bytes = 1024 * 1024;
+  std::int32_t connection_window_bytes = 16 * 1024 * 1024;
+  std::size_t max_header_list_bytes = 64 * 1024;
+  /// RST_STREAM frames taken, and sent for the peer's faults: a burst, then so many per second.
+  std::uint64_t reset_burst = 10'000;
+  std::uint64_t resets_per_second = 1'000;
+
+  // Keep-alive (--grpc-keepalive-*).
+  std::chrono::milliseconds keepalive_min_time{5'000};
+  std::chrono::milliseconds keepalive_interval{7'200'000};
+  std::chrono::milliseconds keepalive_timeout{20'000};
+  bool keepalive_permit_without_stream = false;
+
+  // HTTP requests.
+  std::size_t max_http_body_bytes = 2 * 1024 * 1024;
+  std::chrono::milliseconds http_header_timeout{30'000};
+  std::chrono::milliseconds http_body_timeout{60'000};
+  std::chrono::milliseconds http_idle_timeout{120'000};
+};
+
+}  // namespace holdfast::net

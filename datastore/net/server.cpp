@@ -1,0 +1,105 @@
+#include "datastore/net/server.h"
+
+#include <unistd.h>
+
+#include <future>
+
+#include "datastore/base/check.h"
+#include "datastore/net/connection.h"
+#include "datastore/net/text.h"
+
+namespace holdfast::net {
+
+Server::Server(const ServerOptions& options, std::shared_ptr<const GrpcServices> services,
+               std::shared_ptr<NetObserver> observer)
+    : options_(options),
+      observer_(observer != nullptr ? std::move(observer) : std::make_shared<NetObserver>()),
+      connection_count_(std::make_shared<ConnectionCount>(options.max_connections)) {
+  HOLDFAST_CHECK(options.loops > 0);
+  HOLDFAST_CHECK(services != nullptr);
+  for (int i = 0; i < options.loops; ++i) {
+    loops_.push_back(std::make_shared<ServerLoop>(i, options, services, observer_));
+    loops_.back()->connection_count = connection_count_;
+  }
+}
+
+Server::~Server() {
+  stop(std::chrono::milliseconds(0));
+}
+
+absl::StatusOr<std::string> Server::add_listener(std::string_view url, Endpoint endpoint) {
+  HOLDFAST_CHECK(threads_.empty());
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::open(url);
+  if (!listener.ok()) return listener.status();
+  std::string bound = (*listener)->url();
+  doors_.push_back({*std::move(listener), std::make_shared<const Endpoint>(std::move(endpoint))});
+  return bound;
+}
+
+void Server::start() {
+  HOLDFAST_CHECK(threads_.empty());
+  for (Door& door : doors_) open_door(door);
+  for (const std::shared_ptr<ServerLoop>& home : loops_) {
+    threads_.emplace_back([home] { home->loop.run(); });
+  }
+}
+
+void Server::open_door(Door& door) {
+  door.listener->start(loops_[0]->loop, observer_,
+                       [this, endpoint = door.endpoint](int fd, std::string peer) {
+                         welcome(endpoint, fd, std::move(peer));
+                       });
+}
+
+void Server::welcome(const std::shared_ptr<const Endpoint>& endpoint, int fd, std::string peer) {
+  if (!connection_count_->acquire()) {
+    observer_->connection_refused(
+        peer, concat("all ", connection_count_->limit(), " connections are in use"));
+    ::close(fd);
+    return;
+  }
+  ServerLoop* home = loops_[next_loop_++ % loops_.size()].get();
+  // The transport travels with the task, so that an unrun task closes the socket.
+  home->loop.post(
+      [home, endpoint, transport = make_socket_transport(fd), peer = std::move(peer)]() mutable {
+        Connection::adopt(*home, std::move(endpoint), std::move(transport), std::move(peer));
+      });
+}
+
+template <class Action>
+void Server::on_every_loop(Action action) {
+  std::vector<std::future<void>> done;
+  for (const std::shared_ptr<ServerLoop>& home : loops_) {
+    auto promise = std::make_shared<std::promise<void>>();
+    done.push_back(promise->get_future());
+    home->loop.post([home = home.get(), action, promise] {
+      action(*home);
+      promise->set_value();
+    });
+  }
+  for (std::future<void>& each : done) each.wait();
+}
+
+void Server::stop(std::chrono::milliseconds grace) {
+  if (threads_.empty()) return;
+  on_every_loop([this](ServerLoop& home) {
+    if (home.loop.index() == 0) {
+      for (Door& door : doors_) door.listener->close();
+    }
+    home.draining = true;
+    for (const auto& [connection, owned] : home.connections) connection->drain();
+  });
+  if (!connection_count_->wait_until_none(grace)) {
+    on_every_loop([](ServerLoop& home) {
+      for (const auto& [connection, owned] : home.connections) connection->close("server stopped");
+    });
+    // They go at the end of that very turn.
+    constexpr std::chrono::seconds kSoon{5};
+    connection_count_->wait_until_none(kSoon);
+  }
+  for (const std::shared_ptr<ServerLoop>& home : loops_) home->loop.stop();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+}  // namespace holdfast::net

@@ -1,0 +1,19 @@
+#include "datastore/net/server_loop.h"
+
+#include "datastore/net/connection.h"
+
+namespace holdfast::net {
+
+ServerLoop::ServerLoop(int index, const ServerOptions& server_options,
+                       std::shared_ptr<const GrpcServices> grpc_services,
+                       std::shared_ptr<NetObserver> net_observer)
+    : loop(index),
+      options(server_options),
+      services(std::move(grpc_services)),
+      observer(std::move(net_observer)),
+      http2(options) {
+}
+
+ServerLoop::~ServerLoop() = default;
+
+}  // namespace holdfast::net

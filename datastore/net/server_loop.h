@@ -1,0 +1,67 @@
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "datastore/net/connection_count.h"
+#include "datastore/net/event_loop.h"
+#include "datastore/net/grpc_services.h"
+#include "datastore/net/http.h"
+#include "datastore/net/http2_stream.h"
+#include "datastore/net/observer.h"
+#include "datastore/net/options.h"
+#include "datastore/net/output_queue.h"
+
+namespace holdfast::net {
+
+class Connection;
+
+/// What a listener's URL serves.
+enum class Serves { kGrpcAndHttp, kGrpcOnly, kHttpOnly };
+
+/// What connections of one listener need to know. `http` may be null: every request is then 404.
+struct Endpoint {
+  Serves serves = Serves::kGrpcAndHttp;
+  std::shared_ptr<HttpHandler> http;
+
+  /// Null if plain HTTP is not served here.
+  HttpHandler* http_handler() const { return serves == Serves::kGrpcOnly ? nullptr : http.get(); }
+};
+
+/// nghttp2's callbacks and options: the same for every session of a loop.
+struct Http2Config {
+  explicit Http2Config(const ServerOptions& options);
+  ~Http2Config();
+  Http2Config(const Http2Config&) = delete;
+  Http2Config& operator=(const Http2Config&) = delete;
+
+  nghttp2_session_callbacks* callbacks = nullptr;
+  nghttp2_option* option = nullptr;
+};
+
+/// One loop of the server with everything its connections share. Loop thread only, but for the
+/// loop's post(). Kept alive by the streams in use, so that a late CallRef is harmless.
+struct ServerLoop : std::enable_shared_from_this<ServerLoop> {
+  ServerLoop(int index, const ServerOptions& server_options,
+             std::shared_ptr<const GrpcServices> grpc_services,
+             std::shared_ptr<NetObserver> net_observer);
+  ~ServerLoop();
+
+  EventLoop loop;
+  const ServerOptions options;
+  const std::shared_ptr<const GrpcServices> services;
+  const std::shared_ptr<NetObserver> observer;
+  const Http2Config http2;
+  BlockPool blocks;
+  StreamPool streams;
+  /// Request bytes held by calls of this loop, bounded by max_loop_request_bytes.
+  std::size_t request_bytes = 0;
+  bool draining = false;
+  absl::flat_hash_map<Connection*, std::unique_ptr<Connection>> connections;
+  /// All loops' connections, shared with the listeners, which refuse beyond max_connections.
+  std::shared_ptr<ConnectionCount> connection_count;
+};
+
+}  // namespace holdfast::net
