@@ -180,9 +180,7 @@ func (m *Member) Spawn() error {
 	args = append(args, m.options.Flags...)
 	process := exec.Command(args[0], args[1:]...)
 	process.Stdout, process.Stderr = m.log, m.log
-	// The member must not outlive a test that is killed.
-	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := startOnOwnThread(process); err != nil {
+	if err := StartTied(process); err != nil {
 		return err
 	}
 	exited := make(chan struct{})
@@ -194,9 +192,11 @@ func (m *Member) Spawn() error {
 	return nil
 }
 
-// startOnOwnThread starts the process from a thread that lives as long as the test: the parent
-// death signal is sent when the *thread* that forked ends, not the process.
-func startOnOwnThread(process *exec.Cmd) error {
+// StartTied starts a process that ends with the test, even if that is killed. It is forked from a
+// thread that lives as long as the test: the parent death signal is sent when the *thread* that
+// forked ends, not the process.
+func StartTied(process *exec.Cmd) error {
+	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	reply := make(chan error)
 	forks <- fork{process, reply}
 	return <-reply

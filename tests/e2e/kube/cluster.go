@@ -1,0 +1,311 @@
+// Package kube runs a real kube-apiserver and kube-controller-manager on a member and holds the
+// whole to what a Kubernetes user sees. It talks to the API server in plain JSON over HTTPS.
+package kube
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"holdfast/tests/go/member"
+)
+
+const (
+	readyTimeout = 180 * time.Second
+	token        = "e2e-token"
+	// eventSeconds is how long the API server keeps events, by a lease in the store.
+	eventSeconds = 5
+)
+
+// cluster is a member with an API server and a controller manager on it.
+type cluster struct {
+	dir    string
+	store  *member.Member
+	port   int
+	client *http.Client
+
+	apiserver, manager *program
+}
+
+// program is a Kubernetes process.
+type program struct {
+	name   string
+	args   []string
+	log    string
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+func (p *program) start() error {
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	p.cmd = exec.Command(member.Tool(p.name), p.args...)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if err := member.StartTied(p.cmd); err != nil {
+		return err
+	}
+	p.exited = make(chan struct{})
+	go func() {
+		p.cmd.Wait()
+		close(p.exited)
+	}()
+	return nil
+}
+
+// end sends the signal and waits; after a minute it kills.
+func (p *program) end(signal syscall.Signal) {
+	if p.cmd == nil || p.cmd.Process == nil {
+		return
+	}
+	p.cmd.Process.Signal(signal)
+	select {
+	case <-p.exited:
+	case <-time.After(time.Minute):
+		p.cmd.Process.Kill()
+		<-p.exited
+	}
+}
+
+// startCluster starts everything and waits until the API server is ready.
+func startCluster(dir string) (*cluster, error) {
+	store, err := member.Start(member.Options{Binary: member.Holdfast(), Dir: dir, Flags: []string{"--log-level=warn"}})
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{dir: dir, store: store}
+	if err := c.startKubernetes(); err != nil {
+		c.stop()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *cluster) startKubernetes() error {
+	pool, err := c.makeIdentity()
+	if err != nil {
+		return err
+	}
+	c.client = &http.Client{Transport: &http.Transport{
+		TLSClientConfig:     &tls.Config{RootCAs: pool},
+		MaxIdleConnsPerHost: 64,
+		ForceAttemptHTTP2:   true,
+	}}
+	ports, err := member.FreePorts(2)
+	if err != nil {
+		return err
+	}
+	c.port = ports[0]
+	if err := c.writeKubeconfig(); err != nil {
+		return err
+	}
+	c.apiserver = &program{name: "kube-apiserver", log: c.path("apiserver.log"), args: []string{
+		"--etcd-servers=" + c.store.ClientURL(),
+		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", c.port),
+		"--tls-cert-file=" + c.path("tls.crt"), "--tls-private-key-file=" + c.path("tls.key"),
+		"--token-auth-file=" + c.path("tokens.csv"), "--authorization-mode=AlwaysAllow",
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/16",
+		"--service-account-signing-key-file=" + c.path("sa.key"), "--service-account-key-file=" + c.path("sa.key"),
+		fmt.Sprintf("--event-ttl=%ds", eventSeconds), "--lease-reuse-duration-seconds=1",
+	}}
+	c.manager = &program{name: "kube-controller-manager", log: c.path("manager.log"), args: []string{
+		"--kubeconfig=" + c.path("kubeconfig"), fmt.Sprintf("--secure-port=%d", ports[1]), "--bind-address=127.0.0.1",
+		"--service-account-private-key-file=" + c.path("sa.key"), "--root-ca-file=" + c.path("tls.crt"),
+		"--cert-dir=" + c.path("manager"), "--leader-elect=true",
+	}}
+	if err := c.apiserver.start(); err != nil {
+		return err
+	}
+	if err := c.waitReady(); err != nil {
+		return err
+	}
+	return c.manager.start()
+}
+
+func (c *cluster) path(name string) string { return filepath.Join(c.dir, name) }
+
+// makeIdentity makes the server's self-signed certificate, the token and the service account key.
+func (c *cluster) makeIdentity() (*x509.CertPool, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "e2e"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	files := map[string][]byte{
+		"tls.crt":    certificate,
+		"tls.key":    pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}),
+		"sa.key":     pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(accounts)}),
+		"tokens.csv": []byte(token + ",e2e,e2e,system:masters\n"),
+	}
+	for name, content := range files {
+		if err := os.WriteFile(c.path(name), content, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(certificate)
+	return pool, nil
+}
+
+func (c *cluster) writeKubeconfig() error {
+	config := map[string]any{
+		"apiVersion": "v1", "kind": "Config", "current-context": "e2e",
+		"clusters": []any{map[string]any{"name": "e2e", "cluster": map[string]any{"server": c.url(""), "certificate-authority": c.path("tls.crt")}}},
+		"users":    []any{map[string]any{"name": "e2e", "user": map[string]any{"token": token}}},
+		"contexts": []any{map[string]any{"name": "e2e", "context": map[string]any{"cluster": "e2e", "user": "e2e"}}},
+	}
+	content, err := json.Marshal(config) // JSON is YAML
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.path("kubeconfig"), content, 0o600)
+}
+
+func (c *cluster) url(path string) string { return fmt.Sprintf("https://127.0.0.1:%d%s", c.port, path) }
+
+func (c *cluster) waitReady() error {
+	deadline := time.Now().Add(readyTimeout)
+	for {
+		status, _, err := c.call(http.MethodGet, "/readyz", "", nil)
+		if err == nil && status == http.StatusOK {
+			return nil
+		}
+		select {
+		case <-c.apiserver.exited:
+			return fmt.Errorf("kube-apiserver ended while starting; its log:\n%s", tail(c.apiserver.log))
+		case <-time.After(100 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("kube-apiserver not ready within %v (%d, %v); its log:\n%s", readyTimeout, status, err, tail(c.apiserver.log))
+		}
+	}
+}
+
+func (c *cluster) stop() {
+	for _, p := range []*program{c.manager, c.apiserver} {
+		if p != nil {
+			p.end(syscall.SIGKILL)
+		}
+	}
+	c.store.Kill()
+}
+
+// tail returns the end of a file.
+func tail(path string) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(content[max(0, len(content)-3000):])
+}
+
+// object is any Kubernetes object, as decoded JSON.
+type object map[string]any
+
+// at returns what is at a path of fields, or nil.
+func (o object) at(path ...string) any {
+	var current any = map[string]any(o)
+	for _, name := range path {
+		fields, ok := current.(map[string]any)
+		if !ok {
+			return nil
+		}
+		current = fields[name]
+	}
+	return current
+}
+
+func (o object) text(path ...string) string {
+	text, _ := o.at(path...).(string)
+	return text
+}
+
+func (o object) name() string            { return o.text("metadata", "name") }
+func (o object) resourceVersion() string { return o.text("metadata", "resourceVersion") }
+
+func (o object) items() []object {
+	list, _ := o.at("items").([]any)
+	items := make([]object, len(list))
+	for i := range list {
+		items[i] = list[i].(map[string]any)
+	}
+	return items
+}
+
+// request makes an HTTP request that carries the token.
+func (c *cluster) request(ctx context.Context, method, path, contentType string, body any) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.url(path), content)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	if contentType == "" {
+		contentType = "application/json"
+	}
+	request.Header.Set("Content-Type", contentType)
+	return c.client.Do(request)
+}
+
+// call makes a request and decodes its answer, if that is JSON.
+func (c *cluster) call(method, path, contentType string, body any) (int, object, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	response, err := c.request(ctx, method, path, contentType, body)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return response.StatusCode, nil, err
+	}
+	var decoded object
+	json.Unmarshal(content, &decoded) // /readyz answers in plain text
+	return response.StatusCode, decoded, nil
+}
