@@ -36,11 +36,8 @@ const (
 	syncPause = 700 * time.Millisecond
 )
 
-// These end a run, because nothing after them means anything.
-var (
-	errDiverged    = errors.New("the two servers' states have diverged")
-	errUnavailable = errors.New("the server does not answer any more")
-)
+// errDiverged ends a run: the two stores are no longer the same, so nothing after it means anything.
+var errDiverged = errors.New("the two servers' states have diverged")
 
 type op struct {
 	rpc     string
@@ -182,7 +179,7 @@ func (d *driver) account(o op, answers [2]answer) {
 	}
 	for i, a := range answers {
 		if status.Code(a.err) == codes.Unavailable {
-			panic(fmt.Errorf("%s: %w: %w; the last operation was %s", d.sides[i].name, errUnavailable, a.err, o))
+			panic(fmt.Errorf("%s does not answer any more: %w; the last operation was %s", d.sides[i].name, a.err, o))
 		}
 	}
 	if len(d.differences) >= maxDifferences {
@@ -263,7 +260,6 @@ func (d *driver) run(n int) (stopped error) {
 		}
 	}
 	d.barrier()
-	d.settleCompaction()
 	d.checkNotified()
 	return nil
 }
@@ -466,23 +462,17 @@ func (d *driver) compact(request *pb.CompactionRequest) {
 		return
 	}
 	d.log = slices.DeleteFunc(d.log, func(e *mvccpb.Event) bool { return e.Kv.ModRevision < d.know.compactRev })
-	d.settleCompaction()
-	d.do("Maintenance.HashKV", &pb.HashKVRequest{Revision: request.Revision})
-}
-
-// settleCompaction waits until the last compaction has been finished in the background.
-func (d *driver) settleCompaction() {
-	revision := d.know.compactRev
 	both(d.sides, func(_ int, s *side) {
 		deadline := time.Now().Add(watchTimeout)
 		for {
-			m, err := s.call("Maintenance.HashKV", &pb.HashKVRequest{Revision: revision})
-			if err != nil || m.(*pb.HashKVResponse).CompactRevision != revision || time.Now().After(deadline) {
+			m, err := s.call("Maintenance.HashKV", &pb.HashKVRequest{Revision: request.Revision})
+			if err != nil || m.(*pb.HashKVResponse).CompactRevision != request.Revision || time.Now().After(deadline) {
 				return
 			}
 			time.Sleep(time.Millisecond)
 		}
 	})
+	d.do("Maintenance.HashKV", &pb.HashKVRequest{Revision: request.Revision})
 }
 
 // barrier waits until both sides have delivered every event that each watcher must get, and

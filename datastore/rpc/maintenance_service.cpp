@@ -1,0 +1,201 @@
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "datastore/base/errors.h"
+#include "datastore/codec/requests.h"
+#include "datastore/proto/rpc.pb.h"
+#include "datastore/rpc/proto_header.h"
+#include "datastore/rpc/service.h"
+#include "datastore/rpc/snapshot_stream.h"
+
+namespace holdfast::rpc {
+namespace {
+
+/// What etcd reports where no quota is configured.
+constexpr std::int64_t kDefaultQuotaBytes = std::int64_t{2} << 30;
+
+net::Message encode_alarm(LoopState& state, const node::Applied& applied) {
+  return codec::encode_alarm_response(state.header(applied.outcome.revision, applied.term),
+                                      std::get<statemachine::AlarmOutcome>(applied.outcome.body));
+}
+
+void alarm(LoopState& state, net::CallRef call, BytesView bytes) {
+  statemachine::AlarmRequest request;
+  if (absl::Status status = codec::decode(bytes, &request); !status.ok()) {
+    return call->finish(malformed_request(status));
+  }
+  state.propose(std::move(call), codec::CommandField::kAlarm, bytes, encode_alarm);
+}
+
+std::string alarm_text(const statemachine::AlarmOutcome::Alarm& alarm) {
+  const auto type = static_cast<etcdserverpb::AlarmType>(alarm.type);
+  return absl::StrCat("memberID:", alarm.member.value,
+                      " alarm:", etcdserverpb::AlarmType_Name(type));
+}
+
+void status(LoopState& state, net::CallRef call, const etcdserverpb::StatusRequest&) {
+  const node::NodeStatus now = state.node().status();
+  const auto cluster = state.node().cluster();
+  etcdserverpb::StatusResponse response;
+  fill(state.header_now(), response.mutable_header());
+  response.set_version(state.options().api_version);
+  response.set_dbsize(static_cast<std::int64_t>(now.sizes.allocated_bytes));
+  response.set_dbsizeinuse(static_cast<std::int64_t>(now.sizes.used_bytes));
+  response.set_dbsizequota(now.quota_bytes > 0 ? now.quota_bytes : kDefaultQuotaBytes);
+  response.set_leader(now.leader.value);
+  response.set_raftindex(now.committed.value);
+  response.set_raftappliedindex(now.applied.value);
+  response.set_raftterm(now.term.value);
+  response.set_islearner(now.is_learner);
+  if (!cluster->cluster_version.empty()) {
+    response.set_storageversion(state.options().storage_version);
+  }
+  response.mutable_downgradeinfo()->set_enabled(cluster->downgrade_enabled);
+  response.mutable_downgradeinfo()->set_targetversion(cluster->downgrade_target);
+  if (!now.leader) response.add_errors(std::string(errors::no_leader().message()));
+  for (const auto& raised : now.alarms) response.add_errors(alarm_text(raised));
+  send_and_finish(call, response);
+}
+
+void defragment(LoopState& state, net::CallRef call, const etcdserverpb::DefragmentRequest&) {
+  const auto began = net::EventLoop::Clock::now();
+  state.node().defragment(
+      [&state, began, call = std::move(call)](absl::Status done) {
+        state.observer().defragment_finished(net::EventLoop::Clock::now() - began, done);
+        if (!done.ok()) return call->finish(done);
+        send_and_finish(call, etcdserverpb::DefragmentResponse());  // without a header, as etcd's
+      },
+      state);
+}
+
+void hash(LoopState& state, net::CallRef call, const etcdserverpb::HashRequest&) {
+  state.node().hash(
+      [&state, call = std::move(call)](absl::StatusOr<node::HashResult> result) {
+        if (!result.ok()) return call->finish(result.status());
+        etcdserverpb::HashResponse response;
+        fill(state.header(result->revision), response.mutable_header());
+        response.set_hash(result->hash);
+        send_and_finish(call, response);
+      },
+      state);
+}
+
+void hash_kv(LoopState& state, net::CallRef call, const etcdserverpb::HashKVRequest& request) {
+  state.node().hash_kv(
+      request.revision(),
+      [&state, call = std::move(call)](absl::StatusOr<node::HashResult> result) {
+        if (!result.ok()) return call->finish(result.status());
+        etcdserverpb::HashKVResponse response;
+        fill(state.header(result->revision), response.mutable_header());
+        response.set_hash(result->hash);
+        response.set_compact_revision(result->compact_revision.value);
+        response.set_hash_revision(result->hash_revision.value);
+        send_and_finish(call, response);
+      },
+      state);
+}
+
+void move_leader(LoopState& state, net::CallRef call,
+                 const etcdserverpb::MoveLeaderRequest& request) {
+  const auto cluster = state.node().cluster();
+  if (state.node().status().leader != cluster->self) return call->finish(errors::not_leader());
+  const MemberId target(request.targetid());
+  const auto found = std::find_if(cluster->members.begin(), cluster->members.end(),
+                                  [&](const node::MemberInfo& m) { return m.id == target; });
+  if (found == cluster->members.end() || found->is_learner) {
+    return call->finish(errors::bad_leader_transferee());
+  }
+  auto answer = [call](absl::Status moved) {
+    if (!moved.ok()) return call->finish(moved);
+    send_and_finish(call, etcdserverpb::MoveLeaderResponse());  // without a header, as etcd's
+  };
+  if (target == cluster->self) return answer(absl::OkStatus());
+  state.node().move_leader(target, std::move(answer), state);
+}
+
+// --- downgrade: asked about, not done
+// -------------------------------------------------------------
+
+struct MinorVersion {
+  int major = 0;
+  int minor = 0;
+  friend bool operator==(const MinorVersion&, const MinorVersion&) = default;
+};
+
+/// "3.6" or "3.6.1"; the patch does not count.
+std::optional<MinorVersion> parse_version(const std::string& text) {
+  const std::vector<std::string> parts = absl::StrSplit(text, '.');
+  MinorVersion version;
+  int patch = 0;
+  if (parts.size() != 2 && parts.size() != 3) return std::nullopt;
+  if (!absl::SimpleAtoi(parts[0], &version.major)) return std::nullopt;
+  if (!absl::SimpleAtoi(parts[1], &version.minor)) return std::nullopt;
+  if (parts.size() == 3 && !absl::SimpleAtoi(parts[2], &patch)) return std::nullopt;
+  return version;
+}
+
+absl::Status check_downgrade(const node::ClusterInfo& cluster, const std::string& target_text) {
+  const auto target = parse_version(target_text);
+  if (!target.has_value()) return errors::wrong_downgrade_version_format();
+  const auto current = parse_version(cluster.cluster_version);
+  if (!current.has_value()) return errors::cluster_version_unavailable();
+  if (*target != MinorVersion{current->major, current->minor - 1}) {
+    return errors::invalid_downgrade_target_version();
+  }
+  return cluster.downgrade_enabled ? errors::downgrade_in_process() : absl::OkStatus();
+}
+
+void downgrade(LoopState& state, net::CallRef call, const etcdserverpb::DowngradeRequest& request) {
+  const auto cluster = state.node().cluster();
+  using Request = etcdserverpb::DowngradeRequest;
+  if (request.action() == Request::VALIDATE || request.action() == Request::ENABLE) {
+    const absl::Status checked = check_downgrade(*cluster, request.version());
+    if (!checked.ok()) return call->finish(checked);
+  }
+  if (request.action() == Request::ENABLE) {
+    return call->finish(absl::UnimplementedError(
+        "holdfast: this release cannot turn its data into an older version's; take a snapshot and "
+        "restore it with the version wanted"));
+  }
+  if (!Request::DowngradeAction_IsValid(request.action())) {
+    return call->finish(absl::UnknownError("etcdserver: unknown method"));
+  }
+  // Canceling what is not under way succeeds, as in etcd.
+  etcdserverpb::DowngradeResponse response;
+  fill(state.header_now(), response.mutable_header());
+  if (const auto version = parse_version(cluster->cluster_version); version.has_value()) {
+    response.set_version(absl::StrCat(version->major, ".", version->minor));
+  }
+  send_and_finish(call, response);
+}
+
+}  // namespace
+
+void register_maintenance(net::GrpcServices& services, Loops& loops) {
+  add_unary(services, loops, "/etcdserverpb.Maintenance/Alarm", alarm);
+  add_parsed<etcdserverpb::StatusRequest>(services, loops, "/etcdserverpb.Maintenance/Status",
+                                          status, Learners::kServe);
+  add_parsed<etcdserverpb::DefragmentRequest>(services, loops,
+                                              "/etcdserverpb.Maintenance/Defragment", defragment);
+  add_parsed<etcdserverpb::HashRequest>(services, loops, "/etcdserverpb.Maintenance/Hash", hash);
+  add_parsed<etcdserverpb::HashKVRequest>(services, loops, "/etcdserverpb.Maintenance/HashKV",
+                                          hash_kv);
+  add_parsed<etcdserverpb::MoveLeaderRequest>(services, loops,
+                                              "/etcdserverpb.Maintenance/MoveLeader", move_leader);
+  add_parsed<etcdserverpb::DowngradeRequest>(services, loops, "/etcdserverpb.Maintenance/Downgrade",
+                                             downgrade);
+  add_stream(
+      services, loops, "/etcdserverpb.Maintenance/Snapshot", net::MethodKind::kServerStreaming,
+      [](LoopState& state, net::CallRef call) {
+        return make_snapshot_stream(state, std::move(call));
+      },
+      Learners::kServe);
+}
+
+}  // namespace holdfast::rpc

@@ -1,0 +1,158 @@
+#include "datastore/rpc/snapshot_stream.h"
+
+#include <optional>
+#include <utility>
+
+#include "datastore/codec/responses.h"
+#include "datastore/crypto/digest.h"
+#include "datastore/storage/bbolt_writer.h"
+
+namespace holdfast::rpc {
+namespace {
+
+constexpr std::size_t kPieceBytes = 256 * 1024;
+/// Pieces are made ahead of the client up to here.
+constexpr std::size_t kMaxQueuedBytes = std::size_t{2} << 20;
+
+/// Shared by the handler, which dies with the call, and whatever is under way on the pool. `file_`
+/// and `digest_` belong to the pool's piece of work while there is one: there is at most one.
+class SnapshotStream : public std::enable_shared_from_this<SnapshotStream> {
+ public:
+  SnapshotStream(LoopState& state, net::CallRef call)
+      : state_(state),
+        call_(std::move(call)),
+        began_(net::EventLoop::Clock::now()),
+        stall_timer_([](void* self) { static_cast<SnapshotStream*>(self)->on_stalled(); }, this) {}
+
+  void on_request() {
+    state_.node().snapshot(
+        [self = shared_from_this()](absl::StatusOr<node::BackendSnapshot> snapshot) {
+          if (!snapshot.ok()) return self->finish(snapshot.status());
+          if (!self->call_->active()) return;
+          self->snapshot_ = *std::move(snapshot);
+          self->submit();
+        },
+        state_);
+  }
+
+  void on_writable() {
+    if (!std::exchange(waits_for_client_, false)) return;
+    stall_timer_.cancel();
+    submit();
+  }
+
+  /// Lets go of the pinned pages.
+  void on_cancelled() {
+    if (std::exchange(finished_, true)) return;
+    stall_timer_.cancel();
+    state_.observer().snapshot_finished(net::EventLoop::Clock::now() - began_,
+                                        absl::CancelledError("the client has gone"));
+    if (!working_) release();
+  }
+
+ private:
+  struct Piece {
+    absl::Status status;
+    Bytes message;
+    bool last = false;
+    std::uint64_t total_bytes = 0;
+  };
+
+  void submit() {
+    working_ = true;
+    absl::Status status = state_.node().run_read([self = shared_from_this()](mvcc::Reader&) {
+      Piece piece = self->make_piece();
+      self->state_.post(
+          [self, piece = std::move(piece)]() mutable { self->send(std::move(piece)); });
+    });
+    if (status.ok()) return;
+    working_ = false;
+    finish(status);
+  }
+
+  /// On the pool.
+  Piece make_piece() {
+    if (!file_.has_value()) {
+      auto file = storage::BboltWriter::plan(*snapshot_.read, {.chunk_bytes = kPieceBytes});
+      if (!file.ok()) return {.status = file.status()};
+      file_.emplace(*std::move(file));
+    }
+    const auto blob = file_->next();
+    if (!blob.ok()) return {.status = blob.status()};
+    const BytesView version = state_.options().storage_version;
+    const std::uint64_t total = file_->size_bytes();
+    if (blob->empty()) {
+      const crypto::Sha256Digest digest = digest_.finish();
+      return {.message = codec::encode_snapshot_chunk(0, {digest.data(), digest.size()}, version),
+              .last = true,
+              .total_bytes = total};
+    }
+    digest_.update(*blob);
+    sent_bytes_ += blob->size();
+    return {.message = codec::encode_snapshot_chunk(total - sent_bytes_, *blob, version),
+            .total_bytes = total};
+  }
+
+  void send(Piece piece) {
+    working_ = false;
+    if (finished_) return release();
+    if (!piece.status.ok()) return finish(piece.status);
+    if (!std::exchange(announced_, true)) state_.observer().snapshot_started(piece.total_bytes);
+    call_->send(net::Message(std::move(piece.message)));
+    if (piece.last) return finish(absl::OkStatus());
+    if (call_->queued_bytes() <= kMaxQueuedBytes) return submit();
+    waits_for_client_ = true;
+    state_.loop().arm(stall_timer_, state_.options().snapshot_stall_timeout);
+  }
+
+  void on_stalled() {
+    waits_for_client_ = false;
+    finish(absl::DeadlineExceededError(
+        "holdfast: the snapshot was given up because nothing of it was taken for too long; retry"));
+  }
+
+  void finish(const absl::Status& status) {
+    if (std::exchange(finished_, true)) return;
+    state_.observer().snapshot_finished(net::EventLoop::Clock::now() - began_, status);
+    release();
+    call_->finish(status);
+  }
+
+  void release() {
+    file_.reset();
+    snapshot_.read.reset();
+  }
+
+  LoopState& state_;
+  const net::CallRef call_;
+  const net::EventLoop::Clock::time_point began_;
+  node::BackendSnapshot snapshot_;
+  std::optional<storage::BboltWriter> file_;  // reads snapshot_
+  crypto::Sha256 digest_;
+  std::uint64_t sent_bytes_ = 0;
+  bool announced_ = false;
+  bool working_ = false;
+  bool waits_for_client_ = false;
+  bool finished_ = false;
+  net::Timer stall_timer_;
+};
+
+class SnapshotHandler final : public net::GrpcHandler {
+ public:
+  SnapshotHandler(LoopState& state, net::CallRef call)
+      : stream_(std::make_shared<SnapshotStream>(state, std::move(call))) {}
+  void on_message(BytesView) override { stream_->on_request(); }
+  void on_writable() override { stream_->on_writable(); }
+  void on_cancelled() override { stream_->on_cancelled(); }
+
+ private:
+  const std::shared_ptr<SnapshotStream> stream_;
+};
+
+}  // namespace
+
+std::unique_ptr<net::GrpcHandler> make_snapshot_stream(LoopState& state, net::CallRef call) {
+  return std::make_unique<SnapshotHandler>(state, std::move(call));
+}
+
+}  // namespace holdfast::rpc

@@ -1,1 +1,0 @@
-target_link_libraries(test_node PRIVATE holdfast_platform)
