@@ -37,6 +37,8 @@ ClusterId cluster_id(std::vector<MemberId> initial_members) {
   return ClusterId(first_eight_of_sha1(ids));
 }
 
-std::string to_hex(std::uint64_t id) { return absl::StrCat(absl::Hex(id)); }
+std::string to_hex(std::uint64_t id) {
+  return absl::StrCat(absl::Hex(id));
+}
 
 }  // namespace holdfast::node

@@ -126,7 +126,7 @@ class Node {
   // --- reads --------------------------------------------------------------------------------
   /// Views of the store for mvcc::Reader. A view whose flags have kViewIsLinearizable needs no
   /// read_index: nobody else can have committed anything newer.
-  virtual mvcc::ViewSource& views() = 0;
+  virtual const mvcc::ViewSource& views() = 0;
   virtual ports::KvBackend& backend() = 0;
   static constexpr std::uint32_t kViewIsLinearizable = 1;
   /// Calls `done` once everything committed before this call can be seen in views(); batched.

@@ -21,7 +21,7 @@ class ReaderPool {
  public:
   using Work = absl::AnyInvocable<void(mvcc::Reader&)>;
 
-  ReaderPool(mvcc::ViewSource& views, ports::KvBackend& backend, std::size_t threads,
+  ReaderPool(const mvcc::ViewSource& views, ports::KvBackend& backend, std::size_t threads,
              std::size_t max_queued);
   /// Runs what is queued, then stops.
   ~ReaderPool();
@@ -32,7 +32,7 @@ class ReaderPool {
  private:
   void run();
 
-  mvcc::ViewSource& views_;
+  const mvcc::ViewSource& views_;
   ports::KvBackend& backend_;
   const std::size_t max_queued_;
   std::mutex mutex_;

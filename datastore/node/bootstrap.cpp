@@ -1,0 +1,153 @@
+#include "datastore/node/bootstrap.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "datastore/base/check.h"
+#include "datastore/codec/raft_messages.h"
+#include "datastore/node/identity.h"
+
+namespace holdfast::node {
+
+namespace {
+
+struct FirstEntries {
+  MemberId self;
+  ClusterId cluster;
+  std::vector<raft::Entry> entries;
+};
+
+/// The entries that begin a cluster: one per member, ascending by id. Source: etcd-facts 2.5.
+absl::StatusOr<FirstEntries> first_entries(const BootstrapOptions& options) {
+  FirstEntries first;
+  std::vector<std::pair<MemberId, const InitialMember*>> members;
+  for (const InitialMember& member : options.initial_cluster) {
+    const MemberId id = static_member_id(member.peer_urls, options.initial_cluster_token);
+    members.emplace_back(id, &member);
+    if (member.name == options.name) first.self = id;
+  }
+  if (!first.self) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("couldn't find local name \"", options.name,
+                     "\" in the initial cluster configuration; add it to --initial-cluster"));
+  }
+  std::sort(members.begin(), members.end());
+  std::vector<MemberId> ids;
+  for (const auto& [id, member] : members) {
+    ids.push_back(id);
+    raft::ConfChange change;
+    change.type = raft::ConfChangeType::kAddVoter;
+    change.node = id;
+    change.context = statemachine::member_json({.id = id, .peer_urls = member->peer_urls});
+    first.entries.push_back(raft::Entry{Term(1), Index(ids.size()), raft::EntryType::kConfChange,
+                                        codec::encode(change)});
+  }
+  first.cluster = cluster_id(ids);
+  return first;
+}
+
+raft::ConfState conf_of(const statemachine::ClusterState& cluster) {
+  raft::ConfState conf;
+  for (const auto& [id, member] : cluster.members) {
+    (member.is_learner ? conf.learners : conf.voters).push_back(id);
+  }
+  return conf;
+}
+
+absl::StatusOr<Bootstrapped> begin_cluster(ports::Disk& disk, ports::Random& random,
+                                           const BootstrapOptions& options, Bootstrapped member) {
+  absl::StatusOr<FirstEntries> first = first_entries(options);
+  if (!first.ok()) return first.status();
+  std::uint64_t marker = 0;
+  while (marker == 0) marker = random.next();
+  absl::StatusOr<std::unique_ptr<wal::Wal>> log =
+      wal::Wal::create(disk, options.wal_directory, {first->cluster, first->self}, marker,
+                       raft::SnapshotMetadata(), options.wal);
+  if (!log.ok()) return log.status();
+  const raft::HardState hard_state{Term(1), MemberId(), Index(first->entries.size())};
+  wal::Batch batch;
+  batch.hard_state = hard_state;
+  batch.entries = first->entries;
+  if (const absl::Status status = (*log)->append(batch); !status.ok()) return status;
+
+  member.is_new = true;
+  member.self = first->self;
+  member.cluster = first->cluster;
+  member.wal = *std::move(log);
+  member.raft = std::make_unique<raft::Raft>(
+      raft::Options{.id = first->self},
+      raft::InitialState{.hard_state = hard_state, .entries = std::move(first->entries)});
+  return member;
+}
+
+absl::Status check_log_fits(const wal::Recovered& log, Index applied,
+                            const std::string& directory) {
+  if (log.last_index < applied) {
+    return absl::DataLossError(absl::StrCat(
+        "the log in ", directory, " ends at entry ", log.last_index.value,
+        ", but the state has applied entry ", applied.value,
+        ". The log has lost synced records (a disk that lies about syncs, --unsafe-no-fsync and a "
+        "power loss, or files put back by hand). Nothing was changed. Restore from a snapshot, or "
+        "remove this member from its cluster and add it anew."));
+  }
+  if (!log.entries.empty() && log.entries.front().index > applied.next()) {
+    return absl::DataLossError(absl::StrCat(
+        "the log in ", directory, " begins at entry ", log.entries.front().index.value,
+        ", but the state has applied only entry ", applied.value,
+        ". Log and state are not of the same moment. Nothing was changed. Put both back from one "
+        "copy, or restore from a snapshot."));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Bootstrapped> resume(ports::Disk& disk, const BootstrapOptions& options,
+                                    Bootstrapped member) {
+  wal::Options wal_options = options.wal;
+  wal_options.entries_after = member.machine->applied_index();
+  absl::StatusOr<wal::Wal::Opened> log = wal::Wal::open(disk, options.wal_directory, wal_options);
+  if (!log.ok()) return log.status();
+  wal::Recovered& recovered = log->recovered;
+  if (absl::Status status =
+          check_log_fits(recovered, member.machine->applied_index(), options.wal_directory);
+      !status.ok()) {
+    return status;
+  }
+  raft::InitialState initial;
+  initial.hard_state = recovered.hard_state;
+  initial.conf = conf_of(*member.machine->cluster());
+  initial.snapshot_index = member.machine->applied_index();
+  initial.snapshot_term = member.machine->applied_term();
+  initial.entries = std::move(recovered.entries);
+
+  member.self = recovered.identity.member;
+  member.cluster = recovered.identity.cluster;
+  member.torn_tail = std::move(recovered.torn_tail);
+  member.wal = std::move(log->wal);
+  member.raft = std::make_unique<raft::Raft>(raft::Options{.id = member.self}, std::move(initial));
+  return member;
+}
+
+}  // namespace
+
+absl::StatusOr<Bootstrapped> bootstrap(ports::Disk& disk, ports::KvBackend& backend,
+                                       ports::Random& random, const BootstrapOptions& options) {
+  absl::StatusOr<bool> has_log = wal::Wal::exists(disk, options.wal_directory);
+  if (!has_log.ok()) return has_log.status();
+  absl::StatusOr<std::unique_ptr<statemachine::StateMachine>> machine =
+      statemachine::StateMachine::open(backend, options.machine);
+  if (!machine.ok()) return machine.status();
+  Bootstrapped member;
+  member.machine = *std::move(machine);
+  if (*has_log) return resume(disk, options, std::move(member));
+  if (member.machine->applied_index()) {
+    return absl::DataLossError(absl::StrCat(
+        "there is no log in ", options.wal_directory,
+        ", but the state beside it has applied entry ", member.machine->applied_index().value,
+        ". Nothing was changed. Put the log back, or restore from a snapshot into an empty "
+        "directory."));
+  }
+  return begin_cluster(disk, random, options, std::move(member));
+}
+
+}  // namespace holdfast::node

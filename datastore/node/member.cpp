@@ -1,0 +1,369 @@
+#include "datastore/node/member.h"
+
+#include <utility>
+
+#include "datastore/base/errors.h"
+#include "datastore/node/post_answer.h"
+
+namespace holdfast::node {
+
+namespace {
+
+/// Work of one reclaim step: bounds how long a commit waits behind it.
+constexpr std::uint64_t kReclaimStepBytes = std::uint64_t{16} << 20;
+/// A slice of a compaction's reading ends with this many deletions found.
+constexpr std::size_t kCompactionDeletesPerSlice = 20'000;
+constexpr std::size_t kCompactionReadStep = 10'000;
+
+}  // namespace
+
+std::unique_ptr<Member> Member::start(MemberOptions options, Bootstrapped bootstrapped,
+                                      ports::KvBackend& backend, const ports::Clock& clock,
+                                      MemberObserver& observer,
+                                      std::function<void(const absl::Status&)> on_fatal) {
+  options.core.self = bootstrapped.self;
+  options.core.cluster = bootstrapped.cluster;
+  std::unique_ptr<Member> member(new Member(std::move(options), backend, clock, observer,
+                                            std::move(on_fatal), bootstrapped.self));
+  const Time now = clock.monotonic();
+  member->core_ = std::make_unique<Core>(member->options_.core,
+                                         Core::Parts{.backend = &backend,
+                                                     .wal = std::move(bootstrapped.wal),
+                                                     .raft = std::move(bootstrapped.raft),
+                                                     .machine = std::move(bootstrapped.machine),
+                                                     .observer = &observer,
+                                                     .clock = &clock,
+                                                     .ids = &member->ids_},
+                                         now);
+  member->views_ = &member->core_->machine().store().views();
+  member->next_tick_ = now;  // the first tick at once: a lone member leads without waiting
+  member->publish_status();
+  member->readers_ = std::make_unique<ReaderPool>(
+      *member->views_, backend, member->options_.reader_threads, member->options_.max_queued_reads);
+  member->background_ = std::make_unique<WorkQueue>();
+  member->thread_ = std::thread([raw = member.get()] { raw->run(); });
+  return member;
+}
+
+Member::Member(MemberOptions options, ports::KvBackend& backend, const ports::Clock& clock,
+               MemberObserver& observer, std::function<void(const absl::Status&)> on_fatal,
+               MemberId self)
+    : options_(std::move(options)),
+      backend_(backend),
+      clock_(clock),
+      observer_(observer),
+      on_fatal_(std::move(on_fatal)),
+      ids_(self, clock.unix_milliseconds()) {
+}
+
+Member::~Member() {
+  stop();
+}
+
+void Member::stop() {
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+  }
+  inbox_wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+  readers_.reset();
+  background_.reset();
+  drain_the_rest();
+}
+
+/// With all threads gone: what the log would replay at the next start goes into the engine now.
+void Member::drain_the_rest() {
+  if (failed_) return;
+  if (finished_drain_) {
+    core_->drained(std::move(finished_drain_->batch), finished_drain_->status);
+    finished_drain_.reset();
+  }
+  std::optional<mvcc::DrainBatch> rest = core_->take_drain(clock_.monotonic(), true);
+  if (!rest) return;
+  const absl::Status status = backend_.commit(rest->writes());
+  if (!status.ok()) observer_.backend_commit_failed(status);
+  core_->drained(*std::move(rest), status);
+}
+
+// --- the node's thread --------------------------------------------------------------------------
+
+void Member::run() {
+  while (true) {
+    const Time now = clock_.monotonic();
+    {
+      std::unique_lock lock(inbox_mutex_);
+      const bool idle = submissions_.empty() && tasks_.empty() && !finished_drain_ && !stopping_;
+      if (idle && !core_->has_background_steps() && now < next_tick_) {
+        thread_waits_ = true;
+        inbox_wake_.wait_for(lock, next_tick_ - now, [this] {
+          return stopping_ || !submissions_.empty() || !tasks_.empty() || finished_drain_;
+        });
+        thread_waits_ = false;
+      }
+      if (stopping_) break;
+    }
+    const Time turn_begin = clock_.monotonic();
+    take_inbox(turn_begin);
+    if (turn_begin >= next_tick_) {
+      core_->tick(turn_begin);
+      expire_submissions(turn_begin);
+      next_tick_ = turn_begin + options_.tick_interval;
+    }
+    if (const absl::Status status = core_->turn(turn_begin); !status.ok()) {
+      failed_ = true;
+      on_fatal_(status);
+      break;
+    }
+    schedule_background(turn_begin, false);
+    schedule_compaction_read();
+    publish_status();
+  }
+  answer_all_stopped();
+}
+
+void Member::take_inbox(Time now) {
+  std::vector<Submission> submissions;
+  std::vector<Task> tasks;
+  std::optional<FinishedDrain> finished;
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    submissions.swap(submissions_);
+    tasks.swap(tasks_);
+    finished.swap(finished_drain_);
+  }
+  if (finished) core_->drained(std::move(finished->batch), std::move(finished->status));
+  for (Task& task : tasks) task(*core_, now);
+  for (Submission& submission : submissions) held_.push_back(std::move(submission));
+  std::size_t taken = 0;
+  while (!held_.empty() && core_->accepts_proposals()) {
+    Submission submission = std::move(held_.front());
+    held_.pop_front();
+    taken += submission.proposals.size();
+    core_->propose(std::move(submission.proposals), *submission.mailbox, now);
+  }
+  if (taken > 0) {
+    const std::lock_guard lock(inbox_mutex_);
+    inbox_proposals_ -= taken;
+  }
+}
+
+/// While the engine is too far behind, proposals wait here no longer than they would in the log.
+void Member::expire_submissions(Time now) {
+  while (!held_.empty() && held_.front().submitted + options_.core.request_timeout <= now) {
+    Submission submission = std::move(held_.front());
+    held_.pop_front();
+    {
+      const std::lock_guard lock(inbox_mutex_);
+      inbox_proposals_ -= submission.proposals.size();
+    }
+    for (Proposal& proposal : submission.proposals) {
+      Applied applied;
+      applied.outcome.status = errors::timeout();
+      applied.term = term();
+      post_answer(*submission.mailbox, std::move(proposal.done), std::move(applied));
+    }
+  }
+}
+
+void Member::schedule_background(Time now, bool all) {
+  trim_below_.store(core_->trim_below().value, std::memory_order_relaxed);
+  if (core_->drain_in_flight()) return;
+  const bool has_snapshots = !snapshot_requests_.empty();
+  std::optional<mvcc::DrainBatch> batch = core_->take_drain(now, all || has_snapshots);
+  if (!batch && !has_snapshots) return;
+  const mvcc::Store& store = core_->machine().store();
+  std::vector<SnapshotRequest> snapshots = std::exchange(snapshot_requests_, {});
+  background_->post([this, batch = std::move(batch), snapshots = std::move(snapshots),
+                     applied = store.applied_index(), term = store.applied_term(),
+                     revision = store.revision()]() mutable {
+    if (batch) {
+      commit_drain(*std::move(batch), std::move(snapshots), applied, term, revision);
+    } else {
+      serve_snapshots(std::move(snapshots), applied, term, revision);
+    }
+  });
+}
+
+/// One slice of the compaction's reading on the pool; its end comes back as a task.
+void Member::schedule_compaction_read() {
+  mvcc::CompactionJob* job = core_->take_compaction_to_read();
+  if (job == nullptr) return;
+  const auto report = [this](absl::StatusOr<mvcc::CompactionJob::Progress> progress) {
+    enqueue([this, progress = std::move(progress)](Core& core, Time) {
+      if (absl::Status status = core.compaction_was_read(progress); !status.ok()) {
+        observer_.background_error("compaction", status);
+      }
+    });
+  };
+  const absl::Status submitted = run_read([job, report](mvcc::Reader& reader) {
+    absl::StatusOr<mvcc::CompactionJob::Progress> progress = mvcc::CompactionJob::Progress::kMore;
+    while (reader.holding() && progress.ok() && *progress == mvcc::CompactionJob::Progress::kMore &&
+           job->pending_deletes() < kCompactionDeletesPerSlice) {
+      progress = job->read(reader, kCompactionReadStep);
+    }
+    report(reader.holding() ? std::move(progress) : errors::stopped());
+  });
+  if (!submitted.ok()) report(errors::stopped());
+}
+
+void Member::answer_all_stopped() {
+  core_->stop();
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    stopping_ = true;
+    for (Submission& submission : submissions_) held_.push_back(std::move(submission));
+    submissions_.clear();
+    tasks_.clear();
+  }
+  for (Submission& submission : held_) {
+    for (Proposal& proposal : submission.proposals) {
+      Applied applied;
+      applied.outcome.status = errors::stopped();
+      post_answer(*submission.mailbox, std::move(proposal.done), std::move(applied));
+    }
+  }
+  held_.clear();
+  for (SnapshotRequest& request : snapshot_requests_) {
+    post_answer(*request.mailbox, std::move(request.done),
+                absl::StatusOr<BackendSnapshot>(errors::stopped()));
+  }
+  snapshot_requests_.clear();
+}
+
+// --- the background thread ----------------------------------------------------------------------
+
+void Member::commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> snapshots,
+                          Index applied, Term term, Revision revision) {
+  const Time started = clock_.monotonic();
+  absl::Status status = backend_.commit(batch.writes());
+  if (status.ok()) {
+    observer_.backend_committed(clock_.monotonic() - started, batch.bytes);
+    serve_snapshots(std::move(snapshots), applied, term, revision);
+  } else {
+    observer_.backend_commit_failed(status);
+    for (SnapshotRequest& request : snapshots) {
+      post_answer(*request.mailbox, std::move(request.done),
+                  absl::StatusOr<BackendSnapshot>(status));
+    }
+  }
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    finished_drain_ = FinishedDrain{std::move(batch), status};
+  }
+  inbox_wake_.notify_one();
+  tend_log();
+  const ports::BackendSizes sizes = backend_.sizes();
+  if (sizes.allocated_bytes > sizes.used_bytes + options_.reclaim_above_bytes) {
+    tend_space(kReclaimStepBytes);
+  }
+}
+
+void Member::tend_log() {
+  wal::Wal& log = core_->wal();
+  if (log.wants_next_segment()) {
+    if (const absl::Status status = log.prepare_next_segment(); !status.ok()) {
+      observer_.background_error("preparing the next log segment", status);
+    }
+  }
+  const absl::StatusOr<std::size_t> trimmed =
+      log.trim_before(Index(trim_below_.load(std::memory_order_relaxed)));
+  if (!trimmed.ok()) observer_.background_error("trimming the log", trimmed.status());
+}
+
+void Member::tend_space(std::uint64_t max_bytes) {
+  const absl::StatusOr<std::uint64_t> released = backend_.reclaim(max_bytes);
+  if (!released.ok()) {
+    observer_.background_error("giving free space back", released.status());
+  } else if (*released > 0) {
+    observer_.space_reclaimed(*released);
+  }
+}
+
+void Member::serve_snapshots(std::vector<SnapshotRequest> snapshots, Index applied, Term term,
+                             Revision revision) {
+  for (SnapshotRequest& request : snapshots) {
+    absl::StatusOr<std::unique_ptr<ports::BackendRead>> read = backend_.begin_read();
+    if (!read.ok()) {
+      post_answer(*request.mailbox, std::move(request.done),
+                  absl::StatusOr<BackendSnapshot>(read.status()));
+      continue;
+    }
+    post_answer(*request.mailbox, std::move(request.done),
+                absl::StatusOr<BackendSnapshot>(
+                    BackendSnapshot{*std::move(read), applied, term, revision}));
+  }
+}
+
+// --- the façade ---------------------------------------------------------------------------------
+
+bool Member::enqueue(Task task) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    if (stopping_ || tasks_.size() >= options_.max_inbox) return false;
+    tasks_.push_back(std::move(task));
+    wake = thread_waits_;
+  }
+  if (wake) inbox_wake_.notify_one();
+  return true;
+}
+
+void Member::propose(std::vector<Proposal> proposals, Mailbox& mailbox) {
+  absl::Status refusal;
+  bool wake = false;
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    if (stopping_) {
+      refusal = errors::stopped();
+    } else if (inbox_proposals_ + proposals.size() > options_.max_inbox) {
+      refusal = errors::too_many_requests();
+    } else {
+      inbox_proposals_ += proposals.size();
+      submissions_.push_back({std::move(proposals), &mailbox, clock_.monotonic()});
+      wake = thread_waits_;
+    }
+  }
+  if (wake) inbox_wake_.notify_one();
+  if (refusal.ok()) return;
+  for (Proposal& proposal : proposals) {
+    Applied applied;
+    applied.outcome.status = refusal;
+    applied.term = term();
+    post_answer(mailbox, std::move(proposal.done), std::move(applied));
+  }
+}
+
+void Member::read_index(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) {
+  auto shared = std::make_shared<absl::AnyInvocable<void(absl::Status)>>(std::move(done));
+  const bool taken = enqueue([shared, &mailbox](Core& core, Time now) {
+    core.read_index(std::move(*shared), mailbox, now);
+  });
+  if (!taken) post_answer(mailbox, std::move(*shared), errors::stopped());
+}
+
+absl::Status Member::run_read(absl::AnyInvocable<void(mvcc::Reader&)> work) {
+  return readers_->submit([work = std::move(work)](mvcc::Reader& reader) mutable {
+    // A failed refresh leaves the reader empty: the work sees that and answers.
+    reader.refresh().IgnoreError();
+    work(reader);
+  });
+}
+
+std::uint64_t Member::subscribe(
+    absl::AnyInvocable<void(Revision)> started,
+    absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)> deliver, Mailbox& mailbox) {
+  const std::uint64_t ticket = next_ticket_.fetch_add(1, std::memory_order_relaxed);
+  enqueue([ticket, started = std::move(started), deliver = std::move(deliver), &mailbox](
+              Core& core, Time) mutable {
+    core.subscribe(ticket, std::move(started), std::move(deliver), mailbox);
+  });
+  return ticket;
+}
+
+void Member::unsubscribe(std::uint64_t ticket) {
+  enqueue([ticket](Core& core, Time) { core.unsubscribe(ticket); });
+}
+
+}  // namespace holdfast::node

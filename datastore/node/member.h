@@ -1,0 +1,167 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "datastore/node/bootstrap.h"
+#include "datastore/node/core.h"
+#include "datastore/node/node.h"
+#include "datastore/node/reader_pool.h"
+#include "datastore/node/request_ids.h"
+#include "datastore/node/work_queue.h"
+
+namespace holdfast::node {
+
+struct MemberOptions {
+  CoreOptions core;  // self and cluster are filled in from what was bootstrapped
+  Time tick_interval = std::chrono::milliseconds(100);
+  std::size_t reader_threads = 2;
+  std::size_t max_queued_reads = 4096;
+  /// Proposals and other work waiting for the node's thread.
+  std::size_t max_inbox = 1 << 17;
+  /// Free bytes in the engine's file that start giving pages back.
+  std::uint64_t reclaim_above_bytes = std::uint64_t{64} << 20;
+};
+
+/// What the background work tells whoever measures and logs. Any thread.
+class MemberObserver : public CoreObserver {
+ public:
+  virtual void backend_committed(Time /*took*/, std::size_t /*bytes*/) {}
+  /// The engine refused a commit; it is tried again, and writes stop when too much waits.
+  virtual void backend_commit_failed(const absl::Status& /*why*/) {}
+  virtual void space_reclaimed(std::uint64_t /*bytes*/) {}
+  virtual void background_error(const char* /*what*/, const absl::Status& /*why*/) {}
+};
+
+/// The production Node: core on a thread of its own, one background thread for the engine's commits
+/// and the log's segments, and a reader pool.
+class Member final : public Node {
+ public:
+  /// `on_fatal` is called once, on the node's thread, when the member can't go on; it should end
+  /// the process after logging. The ports, backend and observer outlive the Member.
+  static std::unique_ptr<Member> start(MemberOptions options, Bootstrapped bootstrapped,
+                                       ports::KvBackend& backend, const ports::Clock& clock,
+                                       MemberObserver& observer,
+                                       std::function<void(const absl::Status&)> on_fatal);
+  /// Stops as stop() does.
+  ~Member() override;
+
+  /// Answers what waits with errors::stopped, drains the overlay into the engine, joins the
+  /// threads.
+  void stop();
+
+  std::uint64_t next_request_id() override { return ids_.next(); }
+  std::shared_ptr<const ClusterInfo> cluster() const override;
+  NodeStatus status() const override;
+  Term term() const override { return Term(term_.load(std::memory_order_relaxed)); }
+  void propose(std::vector<Proposal> proposals, Mailbox& mailbox) override;
+  const mvcc::ViewSource& views() override { return *views_; }
+  ports::KvBackend& backend() override { return backend_; }
+  void read_index(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) override;
+  absl::Status run_read(absl::AnyInvocable<void(mvcc::Reader&)> work) override;
+  std::uint64_t subscribe(
+      absl::AnyInvocable<void(Revision)> started,
+      absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)> deliver,
+      Mailbox& mailbox) override;
+  void unsubscribe(std::uint64_t ticket) override;
+  void lease_keep_alive(LeaseId id, absl::AnyInvocable<void(absl::StatusOr<std::int64_t>)> done,
+                        Mailbox& mailbox) override;
+  void lease_time_to_live(LeaseId id, bool keys,
+                          absl::AnyInvocable<void(absl::StatusOr<LeaseTimes>)> done,
+                          Mailbox& mailbox) override;
+  void lease_list(absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
+                  Mailbox& mailbox) override;
+  void snapshot(absl::AnyInvocable<void(absl::StatusOr<BackendSnapshot>)> done,
+                Mailbox& mailbox) override;
+  void hash(absl::AnyInvocable<void(absl::StatusOr<HashResult>)> done, Mailbox& mailbox) override;
+  void hash_kv(std::int64_t revision, absl::AnyInvocable<void(absl::StatusOr<HashResult>)> done,
+               Mailbox& mailbox) override;
+  void await_compaction(Revision revision, absl::AnyInvocable<void(absl::Status)> done,
+                        Mailbox& mailbox) override;
+  void defragment(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) override;
+  void move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done,
+                   Mailbox& mailbox) override;
+
+ private:
+  using Task = absl::AnyInvocable<void(Core&, Time now)>;
+  struct Submission {
+    std::vector<Proposal> proposals;
+    Mailbox* mailbox;
+    Time submitted;
+  };
+  struct FinishedDrain {
+    mvcc::DrainBatch batch;
+    absl::Status status;
+  };
+  struct SnapshotRequest {
+    absl::AnyInvocable<void(absl::StatusOr<BackendSnapshot>)> done;
+    Mailbox* mailbox;
+  };
+
+  Member(MemberOptions options, ports::KvBackend& backend, const ports::Clock& clock,
+         MemberObserver& observer, std::function<void(const absl::Status&)> on_fatal,
+         MemberId self);
+
+  void run();
+  void take_inbox(Time now);
+  void expire_submissions(Time now);
+  void schedule_background(Time now, bool all);
+  void commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> snapshots, Index applied,
+                    Term term, Revision revision);
+  void schedule_compaction_read();
+  void tend_log();
+  void tend_space(std::uint64_t max_bytes);
+  void serve_snapshots(std::vector<SnapshotRequest> snapshots, Index applied, Term term,
+                       Revision revision);
+  void defragment_step(std::shared_ptr<absl::AnyInvocable<void(absl::Status)>> done,
+                       Mailbox* mailbox);
+  void publish_status();
+  /// Runs `task` on the node's thread; false when it was refused: stopped, or the inbox is full.
+  bool enqueue(Task task);
+  void answer_all_stopped();
+  void drain_the_rest();
+
+  const MemberOptions options_;
+  ports::KvBackend& backend_;
+  const ports::Clock& clock_;
+  MemberObserver& observer_;
+  std::function<void(const absl::Status&)> on_fatal_;
+  RequestIds ids_;
+  std::unique_ptr<Core> core_;  // the node's thread, once started
+  const mvcc::ViewSource* views_ = nullptr;
+
+  std::mutex inbox_mutex_;
+  std::condition_variable inbox_wake_;
+  std::vector<Submission> submissions_;
+  std::vector<Task> tasks_;
+  std::optional<FinishedDrain> finished_drain_;
+  std::size_t inbox_proposals_ = 0;
+  bool stopping_ = false;
+  bool thread_waits_ = false;
+
+  std::deque<Submission> held_;  // taken from the inbox, waiting for the engine; node's thread
+  std::vector<SnapshotRequest> snapshot_requests_;  // node's thread
+  Time next_tick_{0};
+  bool failed_ = false;  // the node's thread ended for good
+
+  mutable std::mutex status_mutex_;
+  NodeStatus status_;
+  std::shared_ptr<const ClusterInfo> cluster_;
+  std::shared_ptr<const statemachine::ClusterState> cluster_state_;  // what cluster_ was made of
+  std::atomic<std::uint64_t> term_{0};
+  std::atomic<std::uint64_t> next_ticket_{1};
+  std::atomic<std::uint64_t> trim_below_{0};
+
+  std::unique_ptr<ReaderPool> readers_;
+  std::unique_ptr<WorkQueue> background_;
+  std::thread thread_;
+};
+
+}  // namespace holdfast::node

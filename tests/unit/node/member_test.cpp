@@ -1,0 +1,199 @@
+#include "datastore/node/member.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+
+#include "datastore/base/errors.h"
+#include "datastore/codec/internal_request.h"
+#include "datastore/mvcc/key_value.h"
+#include "datastore/platform/os_random.h"
+#include "datastore/platform/posix_disk.h"
+#include "datastore/platform/system_clock.h"
+#include "tests/unit/mvcc/memory_backend.h"
+
+namespace holdfast::node {
+namespace {
+
+using statemachine::Outcome;
+
+/// Runs answers at once, on whichever thread posts.
+class InlineMailbox final : public Mailbox {
+ public:
+  void post(absl::AnyInvocable<void()> work) override { work(); }
+};
+
+/// tag, length, bytes of a length-delimited field below 16.
+Bytes field(int number, BytesView bytes) {
+  return Bytes(1, static_cast<char>(number << 3 | 2)) + Bytes(1, static_cast<char>(bytes.size())) +
+         Bytes(bytes);
+}
+
+class MemberTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "node-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+    start();
+  }
+  void TearDown() override {
+    member_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
+  absl::StatusOr<Bootstrapped> open() {
+    BootstrapOptions options;
+    options.wal_directory = directory_ + "/wal";
+    options.name = "m";
+    options.initial_cluster = {{"m", {"http://127.0.0.1:2380"}}};
+    options.initial_cluster_token = "t";
+    options.wal.segment_bytes = 1 << 16;
+    return bootstrap(disk_, backend_, random_, options);
+  }
+
+  void start() {
+    absl::StatusOr<Bootstrapped> opened = open();
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    MemberOptions options;
+    options.core.name = "m";
+    options.core.client_urls = {"http://127.0.0.1:2379"};
+    options.core.cluster_version = "3.7.0";
+    options.core.catch_up_entries = 10;
+    member_ = Member::start(std::move(options), *std::move(opened), backend_, clock_, observer_,
+                            [](const absl::Status& why) { FAIL() << why; });
+    // A first answer means that it leads.
+    ASSERT_TRUE(wait_until_writable());
+  }
+
+  bool wait_until_writable() {
+    for (int i = 0; i < 1000; ++i) {
+      std::promise<absl::Status> ready;
+      member_->read_index([&](absl::Status status) { ready.set_value(status); }, mailbox_);
+      if (ready.get_future().get().ok()) return true;
+    }
+    return false;
+  }
+
+  Outcome propose(codec::CommandField what, BytesView request) {
+    std::promise<Outcome> done;
+    Proposal proposal;
+    proposal.id = member_->next_request_id();
+    proposal.entry = codec::encode_internal(proposal.id, what, request);
+    proposal.done = [&](Applied applied) { done.set_value(std::move(applied.outcome)); };
+    std::vector<Proposal> batch;
+    batch.push_back(std::move(proposal));
+    member_->propose(std::move(batch), mailbox_);
+    return done.get_future().get();
+  }
+  Outcome put(BytesView key, BytesView value) {
+    return propose(codec::CommandField::kPut, field(1, key) + field(2, value));
+  }
+  std::string read(BytesView key) {
+    mvcc::Reader reader(member_->views(), member_->backend());
+    EXPECT_TRUE(reader.refresh().ok());
+    const auto kv = reader.get(key);
+    EXPECT_TRUE(kv.ok()) << kv.status();
+    if (!kv->has_value()) return "(none)";
+    return Bytes(mvcc::parse_key_value(**kv)->value);
+  }
+
+  std::string directory_;
+  platform::PosixDisk disk_;
+  platform::OsRandom random_;
+  platform::SystemClock clock_;
+  testing::MemoryBackend backend_;
+  MemberObserver observer_;
+  InlineMailbox mailbox_;
+  std::unique_ptr<Member> member_;
+};
+
+TEST_F(MemberTest, AnswersOnlyWhatReadersCanSee) {
+  for (int i = 0; i < 100; ++i) {
+    const Outcome outcome = put("k", std::to_string(i));
+    ASSERT_TRUE(outcome.status.ok()) << outcome.status;
+    EXPECT_EQ(read("k"), std::to_string(i));
+  }
+  EXPECT_TRUE(member_->views().get()->flags & Node::kViewIsLinearizable);
+}
+
+TEST_F(MemberTest, BeginsLikeEtcd) {
+  const auto cluster = member_->cluster();
+  ASSERT_EQ(cluster->members.size(), 1U);
+  put("a", "1");  // after it, the leader's own first commands are applied
+  EXPECT_EQ(member_->cluster()->members[0].name, "m");
+  EXPECT_EQ(member_->cluster()->cluster_version, "3.7.0");
+  EXPECT_EQ(member_->status().term, Term(2)) << "term 1 is the bootstrap's, as in etcd";
+}
+
+TEST_F(MemberTest, KeepsEverythingAcrossRestarts) {
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < 200; ++i) {
+      ASSERT_TRUE(put("k" + std::to_string(i), std::to_string(round)).status.ok());
+    }
+    const Revision before = member_->status().revision;
+    member_.reset();
+    start();
+    EXPECT_EQ(member_->views().get()->revision, before);
+    EXPECT_EQ(read("k199"), std::to_string(round));
+  }
+}
+
+TEST_F(MemberTest, ReplaysFromTheLogWhatTheEngineLacks) {
+  backend_.fail_commits(absl::ResourceExhaustedError("full"));
+  ASSERT_TRUE(put("k", "only in the log").status.ok());
+  member_.reset();
+  backend_.fail_commits(absl::OkStatus());
+  start();
+  EXPECT_EQ(read("k"), "only in the log");
+}
+
+TEST_F(MemberTest, RefusesALogThatEndsBeforeTheState) {
+  ASSERT_TRUE(put("k", "v").status.ok());
+  member_.reset();
+  std::filesystem::remove_all(directory_ + "/wal");
+  const absl::Status status = open().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+}
+
+TEST_F(MemberTest, CompactionFinishesBesideWrites) {
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(put("k", std::to_string(i)).status.ok());
+  const Revision at = member_->status().revision;
+  Bytes request = "\x08";
+  for (std::uint64_t v = static_cast<std::uint64_t>(at.value); true; v >>= 7) {
+    request.push_back(static_cast<char>(v >= 128 ? (v & 127) | 128 : v));
+    if (v < 128) break;
+  }
+  ASSERT_TRUE(propose(codec::CommandField::kCompaction, request).status.ok());
+  std::promise<absl::Status> done;
+  member_->await_compaction(at, [&](absl::Status s) { done.set_value(s); }, mailbox_);
+  EXPECT_TRUE(done.get_future().get().ok());
+  EXPECT_EQ(read("k"), "299");
+  EXPECT_EQ(member_->views().get()->compact_revision, at);
+}
+
+TEST_F(MemberTest, SnapshotHoldsEverythingAnsweredBeforeIt) {
+  ASSERT_TRUE(put("k", "v").status.ok());
+  std::promise<absl::StatusOr<BackendSnapshot>> done;
+  member_->snapshot([&](absl::StatusOr<BackendSnapshot> s) { done.set_value(std::move(s)); },
+                    mailbox_);
+  const absl::StatusOr<BackendSnapshot> snapshot = done.get_future().get();
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  const auto cursor = snapshot->read->cursor(ports::Bucket::kKey);
+  cursor->seek({});
+  EXPECT_TRUE(cursor->valid());
+}
+
+TEST_F(MemberTest, StoppedMemberAnswersEverything) {
+  std::promise<absl::Status> last;
+  member_->stop();
+  EXPECT_EQ(put("k", "v").status, errors::stopped());
+  member_->read_index([&](absl::Status s) { last.set_value(s); }, mailbox_);
+  EXPECT_EQ(last.get_future().get(), errors::stopped());
+}
+
+}  // namespace
+}  // namespace holdfast::node
