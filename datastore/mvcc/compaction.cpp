@@ -11,6 +11,7 @@ CompactionJob::CompactionJob(Store* store, const ScheduledCompaction& compaction
     : store_(store),
       compaction_(compaction),
       keep_(compaction.revision.value),
+      kept_before_(compaction.previous.value),
       sum_(compaction.previous, compaction.revision) {
 }
 
@@ -40,6 +41,10 @@ bool CompactionJob::read_index(const Reader& reader, std::size_t max_entries) {
       return false;
     }
     const HistorySpan history = it.entry().history();
+    if (const auto before = kept_by_compaction(history, compaction_.previous.value);
+        keep_.empty() && before.has_value()) {
+      kept_before_.add(history[*before].revision());
+    }
     const auto kept = kept_by_compaction(history, at);
     if (!kept.has_value()) continue;
     keep_.add(history[*kept].revision());
@@ -49,6 +54,7 @@ bool CompactionJob::read_index(const Reader& reader, std::size_t max_entries) {
     if (!newest->tombstone && newest != &history[*kept]) keep_.add(newest->revision());
   }
   keep_.sort();
+  kept_before_.sort();
   return true;
 }
 
@@ -64,7 +70,7 @@ absl::StatusOr<bool> CompactionJob::read_bucket(const Reader& reader, std::size_
     if (!at.ok()) return at.status();
     if (at->revision.main > compaction_.revision.value) return true;
     if (!keep_.contains(at->revision)) deletes_.push_back(*at);
-    sum_.add(*at, cursor->key(), cursor->value(), keep_);
+    sum_.add(*at, cursor->key(), cursor->value(), keep_.empty() ? kept_before_ : keep_);
     bucket_position_ = {at->revision.main, at->revision.sub + 1};
   }
   return false;

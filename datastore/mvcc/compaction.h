@@ -58,6 +58,8 @@ class CompactionJob {
   Phase phase_ = Phase::kIndex;
   Bytes key_position_;
   KeepSet keep_;
+  /// What counts for the hash if keep_ is empty: see KvHashSum.
+  KeepSet kept_before_;
   BucketRevision bucket_position_;
   KvHashSum sum_;
   std::vector<BucketKey> deletes_;

@@ -26,9 +26,7 @@ KvHashSum::KvHashSum(Revision compact_revision, Revision revision)
 void KvHashSum::add(const BucketKey& at, BytesView bucket_key, BytesView value, KeepSet& keep) {
   const std::int64_t main = at.revision.main;
   if (main > revision_.value) return;
-  // What compaction deletes sooner or later does not count, except, as in etcd, when it keeps
-  // nothing at all.
-  if (main <= compact_revision_.value && !keep.empty() && !keep.contains(at.revision)) return;
+  if (main <= compact_revision_.value && !keep.contains(at.revision)) return;
   // Older releases deleted a tombstone at the compacted revision, newer ones keep it.
   if (main == compact_revision_.value && at.tombstone) return;
   sum_ = crc32c(crc32c(sum_, bucket_key), value);
@@ -85,17 +83,18 @@ absl::StatusOr<std::optional<HashKvJob::Answer>> HashKvJob::step(std::size_t max
 }
 
 bool HashKvJob::read_index(std::size_t max_entries) {
-  const std::int64_t revision = answer_.hash.revision.value;
   std::size_t visited = 0;
   for (IndexIterator it(reader_.view().index_root, key_position_); it.valid(); it.next()) {
     if (visited++ == max_entries) {
       key_position_ = it.entry().key();
       return false;
     }
-    const HistorySpan history = it.entry().history();
-    const auto kept = kept_by_compaction(history, revision);
-    // Unlike the compaction itself, the hash does not keep a tombstone at the revision.
-    if (kept.has_value() && !history[*kept].tombstone) keep_->add(history[*kept].revision());
+    add_kept(it.entry());
+  }
+  if (keep_->empty() && !keeps_nothing_) {
+    keeps_nothing_ = true;
+    key_position_.clear();
+    return false;
   }
   keep_->sort();
   // The index is not needed any more, and holding it would make the writer keep what it replaces.
@@ -105,6 +104,17 @@ bool HashKvJob::read_index(std::size_t max_entries) {
   cursor_ = transaction_->cursor(ports::Bucket::kKey);
   cursor_->seek({});
   return true;
+}
+
+void HashKvJob::add_kept(const KeyEntry& entry) {
+  const HistorySpan history = entry.history();
+  const std::int64_t at =
+      keeps_nothing_ ? answer_.hash.compact_revision.value : answer_.hash.revision.value;
+  const auto kept = kept_by_compaction(history, at);
+  // Unlike a compaction, the hash does not keep a tombstone at its revision.
+  if (kept.has_value() && (keeps_nothing_ || !history[*kept].tombstone)) {
+    keep_->add(history[*kept].revision());
+  }
 }
 
 absl::StatusOr<bool> HashKvJob::read_backend(std::size_t max_entries) {

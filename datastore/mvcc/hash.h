@@ -18,6 +18,8 @@
 /// on, etcd's members included, whatever each has physically deleted (etcd-facts 3.7).
 namespace holdfast::mvcc {
 
+class KeyEntry;
+
 /// An answer: CRC-32C of the `key` bucket at `revision`, seen from `compact_revision`.
 struct KvHash {
   std::uint32_t hash = 0;
@@ -30,8 +32,7 @@ struct KvHash {
 /// The most hashes of finished compactions that are kept.
 inline constexpr std::size_t kMaxCompactionHashes = 10;
 
-/// Revisions that a compaction at some revision keeps. Filled in any order, sorted, then asked in
-/// ascending order.
+/// Revisions that a compaction keeps. Filled in any order, sorted, then asked in ascending order.
 class KeepSet {
  public:
   /// Only revisions up to `relevant_main` will be asked for; others just make it not empty().
@@ -54,6 +55,12 @@ class KeepSet {
 };
 
 /// The checksum over entries given in bucket order, and which of them count.
+///
+/// Of what lies at or below the compact revision, `keep` counts. That is what a compaction at the
+/// hash's revision would keep; but if it would keep nothing at all, etcd counts whatever is still
+/// there, and once its compaction is through that is what the compaction at the compact revision
+/// kept. Whoever fills `keep` decides between the two, so that ours never depends on how far a
+/// compaction has come.
 class KvHashSum {
  public:
   KvHashSum(Revision compact_revision, Revision revision);
@@ -91,6 +98,7 @@ class HashKvJob {
 
   absl::Status begin();
   bool read_index(std::size_t max_entries);
+  void add_kept(const KeyEntry& entry);
   absl::StatusOr<bool> read_backend(std::size_t max_entries);
   bool read_overlay(std::size_t max_entries);
 
@@ -100,6 +108,8 @@ class HashKvJob {
   Answer answer_;
   Revision floor_;
   Bytes key_position_;
+  /// The second walk of the index: nothing is kept at the revision itself.
+  bool keeps_nothing_ = false;
   std::optional<KeepSet> keep_;
   std::optional<KvHashSum> sum_;
   std::unique_ptr<ports::BackendRead> transaction_;

@@ -57,7 +57,7 @@ KeyEntry* KeyEntry::copy_from(Slab& slab, std::size_t from) const {
   HOLDFAST_CHECK(!kept.empty());
   KeyEntry* entry = create(slab, key(), kept.front());
   if (kept.size() > 1) {
-    const auto capacity = static_cast<std::uint32_t>(kept.size() | kFirstCapacity);
+    const auto capacity = static_cast<std::uint32_t>(kept.size());
     entry->array_.store(Array::create(slab, kept, capacity), std::memory_order_relaxed);
   }
   return entry;

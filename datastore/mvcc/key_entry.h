@@ -91,7 +91,7 @@ class KeyEntry {
     }
     static Array* create(Slab& slab, HistorySpan items, std::uint32_t capacity);
   };
-  static constexpr std::uint32_t kFirstCapacity = 3;
+  static constexpr std::uint32_t kFirstCapacity = 2;
 
   KeyEntry(BytesView key, const HistoryItem& only);
   static std::size_t bytes(std::size_t key_size);

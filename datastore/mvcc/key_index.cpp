@@ -42,6 +42,12 @@ std::size_t IndexNode::upper_bound(BytesView key) const {
   return upper_bound_by_heads(key);
 }
 
+void IndexNode::prefetch() const {
+  constexpr std::size_t kCacheLineBytes = 64;
+  const char* line = reinterpret_cast<const char*>(this);
+  for (std::size_t i = 0; i < sizeof(IndexNode); i += kCacheLineBytes) __builtin_prefetch(line + i);
+}
+
 std::size_t IndexNode::assumed_upper_bound(BytesView key) const {
   return upper_bound_by_heads(key);
 }
@@ -110,6 +116,7 @@ KeyEntry* find_entry(const IndexNode* root, BytesView key) {
   std::size_t bound = node->assumed_upper_bound(key);
   while (!node->leaf()) {
     node = node->child(bound == 0 ? 0 : bound - 1);
+    node->prefetch();
     bound = node->assumed_upper_bound(key);
   }
   if (bound != 0 && node->entry(bound - 1)->key() == key) return node->entry(bound - 1);

@@ -32,6 +32,10 @@ class IndexNode {
   KeyEntry* entry(std::size_t slot) const { return entries_[slot]; }
   IndexNode* child(std::size_t slot) const;
 
+  /// Asks for all of the node's cache lines at once: the search then waits for one, not for each in
+  /// turn.
+  void prefetch() const;
+
   /// Number of slots whose key is <= `key`; exact.
   std::size_t upper_bound(BytesView key) const;
   /// The same if `key` starts with the node's common prefix, which it does not check: whoever asks

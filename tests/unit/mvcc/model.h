@@ -212,6 +212,7 @@ class Model {
     std::uint32_t sum = crc32c(0, "key");
     for (const auto& [position, entry] : entries_) {
       if (position.main > at) break;
+      // The model deletes at once: what is left below is what that compaction kept.
       if (position.main <= compacted && !kept.empty() && !kept.contains(position)) continue;
       if (position.main == compacted && entry.tombstone) continue;
       sum = crc32c(sum, EncodedBucketKey({position, entry.tombstone}).view());
