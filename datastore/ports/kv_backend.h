@@ -75,8 +75,8 @@ struct BackendSizes {
 };
 
 /// The engine under the store: ordered buckets, atomic durable commits, snapshot reads.
-/// commit() and reclaim() are called by one thread at a time; begin_read() and sizes() by any. No
-/// BackendRead outlives its backend.
+/// commit(), reclaim() and compact_step() are called by one thread at a time; begin_read() and
+/// sizes() by any. No BackendRead outlives its backend.
 class KvBackend {
  public:
   virtual ~KvBackend() = default;
@@ -89,6 +89,13 @@ class KvBackend {
   /// Gives at least some free pages back to the file system, at most `max_bytes` of work, without
   /// disturbing readers; returns the bytes released, 0 when there is nothing left.
   virtual absl::StatusOr<std::uint64_t> reclaim(std::uint64_t max_bytes) = 0;
+  /// Looks at up to `max_entries` entries of a bucket from key `from` on and, where they lie
+  /// thinly, rewrites them in one commit, so that reclaim() finds more. Returns where to go on;
+  /// empty at the end of the bucket. Changes no content.
+  virtual absl::StatusOr<Bytes> compact_step(Bucket, BytesView /*from*/,
+                                             std::size_t /*max_entries*/) {
+    return Bytes();
+  }
 };
 
 }  // namespace holdfast::ports

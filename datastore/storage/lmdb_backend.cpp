@@ -13,10 +13,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
-#include "datastore/base/crc32c.h"
 #include "datastore/storage/free_pages.h"
+#include "datastore/storage/leaf_density.h"
 #include "datastore/storage/lmdb_error.h"
 #include "datastore/storage/lmdb_file.h"
+#include "datastore/storage/lmdb_format.h"
 #include "datastore/storage/lmdb_read.h"
 #include "datastore/storage/lmdb_write.h"
 
@@ -24,94 +25,9 @@ namespace holdfast::storage {
 
 namespace {
 
-constexpr const char* kFormatDatabase = "holdfast";
-constexpr BytesView kFormatKey = "format";
-constexpr std::uint32_t kFormatVersion = 1;
-constexpr std::uint32_t kCipherNone = 0;
-constexpr std::size_t kFormatBytes = 12;
 constexpr std::size_t kMaxIdleReads = 64;
-constexpr mode_t kFileMode = 0600;
-
-Bytes format_record() {
-  Bytes record(kFormatBytes, '\0');
-  store_le32(record.data(), kFormatVersion);
-  store_le32(record.data() + 4, kCipherNone);
-  store_le32(record.data() + 8, crc32c(0, BytesView(record).substr(0, 8)));
-  return record;
-}
-
-absl::Status check_format(BytesView record, const std::string& path) {
-  if (record.size() != kFormatBytes ||
-      load_le32(record.data() + 8) != crc32c(0, record.substr(0, 8))) {
-    return absl::DataLossError(
-        absl::StrCat("store ", path,
-                     ": its format record is damaged; remove the data directory and let this "
-                     "member join again, or restore a snapshot"));
-  }
-  const std::uint32_t version = load_le32(record.data());
-  if (version != kFormatVersion) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "store ", path, ": has format ", version, ", this release reads ", kFormatVersion,
-        "; start the newer release again, or take a snapshot with it and restore that here"));
-  }
-  const std::uint32_t cipher = load_le32(record.data() + 4);
-  if (cipher != kCipherNone) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("store ", path, ": is encrypted with cipher ", cipher,
-                     ", which this release does not know; start the release that wrote it"));
-  }
-  return absl::OkStatus();
-}
-
-/// One transaction that writes the format record and makes the ten buckets; LMDB's code.
-int fill_new_store(MDB_env* env) {
-  MDB_txn* txn = nullptr;
-  if (const int rc = mdb_txn_begin(env, nullptr, 0, &txn); rc != 0) return rc;
-  const Bytes record = format_record();
-  MDB_val name = to_mdb(kFormatKey);
-  MDB_val value = to_mdb(record);
-  MDB_dbi database = 0;
-  int rc = mdb_dbi_open(txn, kFormatDatabase, MDB_CREATE, &database);
-  if (rc == 0) rc = mdb_put(txn, database, &name, &value, 0);
-  for (const BytesView bucket : ports::kBucketNames) {
-    if (rc == 0) rc = mdb_dbi_open(txn, bucket.data(), MDB_CREATE, &database);
-  }
-  if (rc == 0) return mdb_txn_commit(txn);
-  mdb_txn_abort(txn);
-  return rc;
-}
-
-absl::Status sync_directory(const std::string& directory) {
-  const int fd =
-      open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const int code = fd < 0 || fsync(fd) != 0 ? errno : 0;
-  if (fd >= 0) close(fd);
-  return code == 0 ? absl::OkStatus() : lmdb_error(code, "sync the directory", directory);
-}
-
-/// Makes an empty store beside `path` and renames it there once it is durable, so that a crash
-/// leaves a whole store or none.
-absl::Status create_store(const std::string& directory, const std::string& path) {
-  std::error_code failed;
-  std::filesystem::create_directories(directory, failed);
-  if (failed) return lmdb_error(failed.value(), "create the directory", directory);
-  std::filesystem::permissions(directory, std::filesystem::perms::owner_all, failed);
-  const std::string draft = path + ".new";
-  unlink(draft.c_str());
-  MDB_env* env = nullptr;
-  int rc = mdb_env_create(&env);
-  if (rc == 0) {
-    rc = mdb_env_set_maxdbs(env, ports::kBucketCount + 1);
-    if (rc == 0) rc = mdb_env_open(env, draft.c_str(), MDB_NOSUBDIR | MDB_NOLOCK, kFileMode);
-    if (rc == 0) rc = fill_new_store(env);
-    if (rc == 0) rc = mdb_env_sync(env, 1);
-    mdb_env_close(env);
-  }
-  if (rc == 0 && rename(draft.c_str(), path.c_str()) != 0) rc = errno;
-  if (rc != 0) return lmdb_error(rc, "create", path);
-  if (absl::Status s = sync_directory(directory); !s.ok()) return s;
-  return sync_directory(std::filesystem::path(directory).parent_path().string());
-}
+/// What compact_step() copies and rewrites at most, whatever the number of entries.
+constexpr std::size_t kMaxCompactedBytes = std::size_t{4} << 20;
 
 }  // namespace
 
@@ -122,7 +38,7 @@ LmdbBackend::LmdbBackend(const Options& options, std::string path)
 absl::StatusOr<std::unique_ptr<LmdbBackend>> LmdbBackend::open(const Options& options) {
   const std::string path = options.directory + "/data.mdb";
   if (!options.read_only && access(path.c_str(), F_OK) != 0) {
-    if (absl::Status s = create_store(options.directory, path); !s.ok()) return s;
+    if (absl::Status s = create_lmdb_store(options.directory, path); !s.ok()) return s;
   }
   std::unique_ptr<LmdbBackend> backend(new LmdbBackend(options, path));
   if (absl::Status s = backend->lock_file(); !s.ok()) return s;
@@ -179,13 +95,14 @@ absl::Status LmdbBackend::open_environment() {
   unsigned flags = MDB_NOTLS | MDB_NORDAHEAD;
   if (options_.read_only) flags |= MDB_RDONLY;
   if (options_.unsafe_no_fsync) flags |= MDB_NOSYNC;
-  rc = mdb_env_open(env_, options_.directory.c_str(), flags, kFileMode);
+  rc = mdb_env_open(env_, options_.directory.c_str(), flags, kLmdbFileMode);
   if (rc != 0) return error(rc, "open");
   // Readers a dead process left behind would keep pages from being reused.
   int dead = 0;
   mdb_reader_check(env_, &dead);
   MDB_stat stat{};
   mdb_env_stat(env_, &stat);
+  page_bytes_ = stat.ms_psize;
   if (!options_.read_only) puncher_ = std::make_unique<HolePuncher>(fd_, stat.ms_psize);
   return absl::OkStatus();
 }
@@ -209,7 +126,7 @@ absl::Status LmdbBackend::open_databases() {
         absl::StrCat("store ", path_, ": an LMDB file, but not holdfast's; check the path")));
   }
   if (rc != 0) return give_up(error(rc, "open"));
-  if (absl::Status s = check_format(from_mdb(record), path_); !s.ok()) return give_up(s);
+  if (absl::Status s = check_format_record(from_mdb(record), path_); !s.ok()) return give_up(s);
   for (std::size_t i = 0; i < ports::kBucketCount; ++i) {
     rc = mdb_dbi_open(txn, ports::kBucketNames[i].data(), 0, &databases_[i]);
     if (rc != 0) {
@@ -354,17 +271,22 @@ absl::StatusOr<Bytes> LmdbBackend::compact_step(ports::Bucket bucket, BytesView 
                                                 std::size_t max_entries) {
   Bytes next;
   std::vector<std::pair<Bytes, Bytes>> entries;
+  LeafDensity density(page_bytes_);
   {
     absl::StatusOr<std::unique_ptr<ports::BackendRead>> read = begin_read();
     if (!read.ok()) return read.status();
     const std::unique_ptr<ports::BackendCursor> cursor = (*read)->cursor(bucket);
+    std::size_t copied = 0;
     for (cursor->seek(from); cursor->valid() && entries.size() < max_entries; cursor->next()) {
+      if (copied >= kMaxCompactedBytes) break;
+      density.add(cursor->key(), cursor->value());
+      copied += cursor->key().size() + cursor->value().size();
       entries.emplace_back(cursor->key(), cursor->value());
     }
     if (cursor->valid()) next = cursor->key();
     if (absl::Status s = cursor->status(); !s.ok()) return s;
   }
-  if (entries.empty()) return next;
+  if (!density.is_worth_merging()) return next;
   // All removed before any is put back, so that their pages empty and are merged away.
   std::vector<ports::BackendWrite> writes;
   writes.reserve(entries.size() * 2);

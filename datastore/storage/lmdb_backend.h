@@ -63,9 +63,9 @@ class LmdbBackend final : public ports::KvBackend {
   /// LMDB's write lock meanwhile; readers go on. Unimplemented if the file system has no holes.
   absl::StatusOr<std::uint64_t> reclaim(std::uint64_t max_bytes) override;
 
-  /// Rewrites up to `max_entries` entries of a bucket from `from` on in one commit, so that
-  /// half-empty pages are merged; returns where to go on, empty at the end of the bucket.
-  absl::StatusOr<Bytes> compact_step(ports::Bucket bucket, BytesView from, std::size_t max_entries);
+  /// As the port has it; at most 4 MiB, and only where a third of the pages would become free.
+  absl::StatusOr<Bytes> compact_step(ports::Bucket bucket, BytesView from,
+                                     std::size_t max_entries) override;
 
   /// Reads every entry of every bucket and checks its checksum; the first that is wrong, or OK.
   absl::Status verify();
@@ -94,6 +94,7 @@ class LmdbBackend final : public ports::KvBackend {
   int fd_ = -1;
   std::uint64_t missing_from_page_ = 0;
   MDB_env* env_ = nullptr;
+  std::uint32_t page_bytes_ = 0;
   Databases databases_{};
   std::unique_ptr<HolePuncher> puncher_;
 

@@ -24,7 +24,7 @@ class EncodeBuffer {
  private:
   static constexpr std::size_t kSmallestBytes = std::size_t{64} << 10;
   /// A larger one, for one huge entry, is given back at the next batch.
-  static constexpr std::size_t kKeptBytes = std::size_t{4} << 20;
+  static constexpr std::size_t kKeptBytes = std::size_t{8} << 20;
 
   std::unique_ptr<char[]> bytes_;
   std::size_t capacity_ = 0;

@@ -11,7 +11,7 @@ namespace holdfast::wal {
 
 namespace {
 
-constexpr BytesView kMagic = "HOLDFWAL";
+constexpr std::uint64_t kMagic = 0x4c415746444c4f48;  // "HOLDFWAL", little-endian
 constexpr std::size_t kSegmentCrcOffset = 508;
 constexpr std::size_t kBatchCrcOffset = 52;
 constexpr std::uint32_t kCipherNone = 0;
@@ -121,7 +121,7 @@ std::uint64_t word_at(BytesView bytes, std::size_t number) {
 
 void encode_segment_header(const SegmentHeader& header, char* out) {
   std::memset(out, 0, kSegmentHeaderBytes);
-  std::memcpy(out, kMagic.data(), kMagic.size());
+  store_le64(out, kMagic);
   store_le32(out + 8, kFormatVersion);
   store_le32(out + 12, kCipherNone);
   store_le64(out + 16, header.sequence);
@@ -133,10 +133,10 @@ void encode_segment_header(const SegmentHeader& header, char* out) {
 
 absl::StatusOr<SegmentHeader> decode_segment_header(BytesView bytes) {
   if (bytes.size() < kSegmentHeaderBytes) return absl::DataLossError("segment header is cut short");
-  if (bytes.substr(0, kMagic.size()) != kMagic) {
+  const char* p = bytes.data();
+  if (load_le64(p) != kMagic) {
     return absl::DataLossError("segment header does not begin as a holdfast log");
   }
-  const char* p = bytes.data();
   if (load_le32(p + kSegmentCrcOffset) != crc32c(0, {p, kSegmentCrcOffset})) {
     return absl::DataLossError("segment header has a wrong checksum");
   }
@@ -226,11 +226,14 @@ absl::StatusOr<raft::HardState> decode_hard_state(BytesView payload) {
 }
 
 absl::StatusOr<raft::SnapshotMetadata> decode_snapshot(BytesView payload) {
-  const absl::Status wrong = absl::DataLossError("a snapshot marker has a wrong length");
-  if (payload.size() < kSnapshotFixedBytes) return wrong;
+  if (payload.size() < kSnapshotFixedBytes) {
+    return absl::DataLossError("a snapshot marker is cut short");
+  }
   const std::uint64_t voters = load_le32(payload.data() + 16);
   const std::uint64_t learners = load_le32(payload.data() + 20);
-  if (payload.size() != kSnapshotFixedBytes + kWordBytes * (voters + learners)) return wrong;
+  if (payload.size() != kSnapshotFixedBytes + kWordBytes * (voters + learners)) {
+    return absl::DataLossError("a snapshot marker has a wrong number of members");
+  }
 
   raft::SnapshotMetadata snapshot;
   snapshot.index = Index(word_at(payload, 0));

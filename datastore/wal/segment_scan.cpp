@@ -90,8 +90,10 @@ class SegmentScanner {
   absl::Status check_follows(const BatchHeader& header) const {
     if (!chain_.begun) return absl::OkStatus();
     if (header.sequence != expected_sequence()) {
+      const bool first = end_.offset == kSegmentHeaderBytes;
       return absl::DataLossError(
-          absl::StrCat(place(), ": batch ", header.sequence, " is in its place"));
+          absl::StrCat(place(), ": batch ", header.sequence, " is in its place",
+                       first ? "; the end of the segment before this one was lost" : ""));
     }
     if (header.previous_crc != chain_.crc) {
       return absl::DataLossError(

@@ -53,8 +53,8 @@ void check_batch(const Batch& batch, Index last) {
 
 }  // namespace
 
-Wal::Wal(ports::Disk& disk, std::string directory, Options options)
-    : disk_(disk), directory_(std::move(directory)), options_(std::move(options)) {
+Wal::Wal(ports::Disk& disk, std::string directory, const Options& options)
+    : disk_(disk), directory_(std::move(directory)), options_(options) {
   HOLDFAST_CHECK(options_.segment_bytes >= kMinSegmentBytes);
   HOLDFAST_CHECK(options_.segment_bytes <= kMaxSegmentBytes);
 }
@@ -333,7 +333,7 @@ absl::Status Wal::zero_failed_write() {
 }
 
 absl::Status Wal::sync_file() {
-  const absl::Status status = active_.file->sync();
+  absl::Status status = active_.file->sync();
   if (status.ok()) return status;
   failure_ = absl::InternalError(absl::StrCat(
       std::string(status.message()),

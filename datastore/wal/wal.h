@@ -88,7 +88,7 @@ class Wal {
     Index max_index;
   };
 
-  Wal(ports::Disk& disk, std::string directory, Options options);
+  Wal(ports::Disk& disk, std::string directory, const Options& options);
 
   absl::StatusOr<Segment> make_segment(std::uint64_t sequence, BytesView first_batch);
   absl::StatusOr<std::unique_ptr<ports::File>> write_unfinished(const std::string& path,

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -46,6 +47,12 @@ func TestEveryAnswerEqualsEtcds(t *testing.T) {
 	}
 	stopped := d.run(*opsFlag)
 	elapsed := time.Since(began)
+	if !errors.Is(stopped, errUnavailable) {
+		// Also after a divergence: it shows where the stores differ.
+		if err := d.compareStores(t.TempDir()); err != nil {
+			t.Error(err)
+		}
+	}
 
 	floor := max(1, *opsFlag/opsPerFloor)
 	gaps := d.coverage.print(os.Stdout, d.requests, floor)

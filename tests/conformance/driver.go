@@ -36,8 +36,11 @@ const (
 	syncPause = 700 * time.Millisecond
 )
 
-// errDiverged ends a run: the two stores are no longer the same, so nothing after it means anything.
-var errDiverged = errors.New("the two servers' states have diverged")
+// These end a run, because nothing after them means anything.
+var (
+	errDiverged    = errors.New("the two servers' states have diverged")
+	errUnavailable = errors.New("the server does not answer any more")
+)
 
 type op struct {
 	rpc     string
@@ -179,7 +182,7 @@ func (d *driver) account(o op, answers [2]answer) {
 	}
 	for i, a := range answers {
 		if status.Code(a.err) == codes.Unavailable {
-			panic(fmt.Errorf("%s does not answer any more: %w; the last operation was %s", d.sides[i].name, a.err, o))
+			panic(fmt.Errorf("%s: %w: %w; the last operation was %s", d.sides[i].name, errUnavailable, a.err, o))
 		}
 	}
 	if len(d.differences) >= maxDifferences {
@@ -260,6 +263,7 @@ func (d *driver) run(n int) (stopped error) {
 		}
 	}
 	d.barrier()
+	d.settleCompaction()
 	d.checkNotified()
 	return nil
 }
@@ -462,17 +466,23 @@ func (d *driver) compact(request *pb.CompactionRequest) {
 		return
 	}
 	d.log = slices.DeleteFunc(d.log, func(e *mvccpb.Event) bool { return e.Kv.ModRevision < d.know.compactRev })
+	d.settleCompaction()
+	d.do("Maintenance.HashKV", &pb.HashKVRequest{Revision: request.Revision})
+}
+
+// settleCompaction waits until the last compaction has been finished in the background.
+func (d *driver) settleCompaction() {
+	revision := d.know.compactRev
 	both(d.sides, func(_ int, s *side) {
 		deadline := time.Now().Add(watchTimeout)
 		for {
-			m, err := s.call("Maintenance.HashKV", &pb.HashKVRequest{Revision: request.Revision})
-			if err != nil || m.(*pb.HashKVResponse).CompactRevision != request.Revision || time.Now().After(deadline) {
+			m, err := s.call("Maintenance.HashKV", &pb.HashKVRequest{Revision: revision})
+			if err != nil || m.(*pb.HashKVResponse).CompactRevision != revision || time.Now().After(deadline) {
 				return
 			}
 			time.Sleep(time.Millisecond)
 		}
 	})
-	d.do("Maintenance.HashKV", &pb.HashKVRequest{Revision: request.Revision})
 }
 
 // barrier waits until both sides have delivered every event that each watcher must get, and

@@ -1,5 +1,7 @@
 #include "datastore/platform/data_directory.h"
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -93,6 +95,41 @@ TEST_F(DataDirectoryTest, AWrongOwnerIsToldWhatToRun) {
     return absl::IsPermissionDenied(status) &&
            absl::StrContains(status.message(), "belongs to user 0") &&
            absl::StrContains(status.message(), absl::StrCat("chown -R ", kNobody, " ", path_));
+  }));
+}
+
+// Runs `check` in a child that sees a small file system of its own at `path`, mounted with `flags`
+// and `data`; skipped (true) where the kernel does not allow that.
+template <class Check>
+bool on_own_mount(const std::string& path, unsigned long flags, const char* data, Check check) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("tmpfs", path.c_str(), "tmpfs", flags, data) != 0) {
+      ::_exit(0);
+    }
+    ::_exit(check() ? 0 : 1);
+  }
+  int how = 0;
+  ::waitpid(child, &how, 0);
+  return how == 0;
+}
+
+TEST_F(DataDirectoryTest, AReadOnlyFileSystemIsNamed) {
+  EXPECT_TRUE(on_own_mount(root_, MS_RDONLY, "", [&] {
+    const absl::Status status = DataDirectory::lock(root_).status();
+    return absl::IsPermissionDenied(status) &&
+           absl::StrContains(status.message(), "mounted read-only");
+  }));
+}
+
+TEST_F(DataDirectoryTest, AFullFileSystemIsNamed) {
+  EXPECT_TRUE(on_own_mount(root_, 0, "size=4k,mode=0700", [&] {
+    std::ofstream(root_ + "/filler") << std::string(4096, 'x') << std::flush;
+    const absl::Status status = DataDirectory::lock(root_).status();
+    return absl::IsResourceExhausted(status) &&
+           absl::StrContains(status.message(), "no space left for data directory");
   }));
 }
 

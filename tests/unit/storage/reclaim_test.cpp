@@ -1,6 +1,9 @@
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "datastore/base/prng.h"
+#include "datastore/storage/lmdb_file.h"
 #include "tests/unit/storage/store_fixture.h"
 
 namespace holdfast::storage {
@@ -190,6 +193,25 @@ TEST_F(ReclaimTest, CompactStepMergesHalfEmptyPages) {
   EXPECT_EQ(steps, 7);
   expect_intact();
   EXPECT_LT(store_->sizes().used_bytes, before / 2);
+}
+
+TEST_F(ReclaimTest, CompactStepLeavesFullPagesAlone) {
+  write(0, 5000);
+  const std::uint64_t before = store_->sizes().used_bytes;
+  const auto transaction = [&] {
+    const int fd = open(file().c_str(), O_RDONLY);
+    const auto header = inspect_lmdb_file(fd, file());
+    close(fd);
+    return header.ok() ? header->transaction : 0;
+  };
+  const std::uint64_t last = transaction();
+  Bytes from;
+  do {
+    from = *store_->compact_step(Bucket::kKey, from, 500);
+  } while (!from.empty());
+  EXPECT_EQ(transaction(), last);
+  EXPECT_EQ(store_->sizes().used_bytes, before);
+  EXPECT_TRUE(store_->compact_step(Bucket::kLease, {}, 100)->empty());
 }
 
 }  // namespace

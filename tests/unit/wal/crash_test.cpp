@@ -98,6 +98,11 @@ Append random_append(const State& state, Prng& dice) {
   if (dice.chance(1, 3) || made.snapshot) {
     made.hard_state = raft::HardState{Term(dice.below(100)), MemberId(2), Index(dice.below(9))};
   }
+  if (dice.chance(1, 30)) {  // larger than a segment
+    const Bytes data(4000 + dice.below(6000), 'L');
+    made.entries.push_back({Term(2), next, raft::EntryType::kNormal, data});
+    return made;
+  }
   std::size_t bytes = 0;
   for (std::uint64_t count = dice.below(6); count > 0; --count) {
     raft::Entry entry{Term(1 + dice.below(3)), next, raft::EntryType::kNormal, random_data(dice)};
