@@ -70,7 +70,7 @@ char* put_entry(char* out, const raft::Entry& entry) {
   // The last word first: what the data leaves of it stays zero.
   const std::size_t room = padded(size);
   store_le64(out + room - kWordBytes, 0);
-  std::memcpy(out, entry.data.data(), size);
+  entry.data.copy(out, size);
   return out + room;
 }
 
@@ -204,7 +204,7 @@ std::uint32_t encode_batch(const Batch& batch, const BatchHeader& position, char
 
 absl::StatusOr<RecordReader::Record> RecordReader::next() {
   if (left_.size() < kRecordHeaderBytes) return absl::DataLossError("a record header is cut short");
-  const std::uint64_t word = load_le64(left_.data());
+  const std::uint64_t word = word_at(left_, 0);
   const std::size_t size = word & UINT32_MAX;
   if (record_bytes(size) > left_.size()) {
     return absl::DataLossError(absl::StrCat("a record of ", size, " bytes leaves its batch"));
