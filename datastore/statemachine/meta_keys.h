@@ -13,6 +13,7 @@ inline constexpr BytesView kClusterVersionKey = "clusterVersion";
 inline constexpr BytesView kDowngradeKey = "downgrade";
 inline constexpr BytesView kConfStateKey = "confState";
 inline constexpr BytesView kStorageVersionKey = "storageVersion";
+inline constexpr BytesView kAuthRevisionKey = "authRevision";
 inline constexpr BytesView kRemovedMemberValue = "removed";
 
 /// From this cluster version on, checkpoints of leases are persisted and the storage version is

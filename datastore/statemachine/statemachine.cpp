@@ -74,6 +74,18 @@ absl::Status StateMachine::load(ports::KvBackend& backend) {
   no_space_ = cluster.has_alarm(AlarmType::kNoSpace);
   corrupt_ = cluster.has_alarm(AlarmType::kCorrupt);
   persist_checkpoints_ = persists_checkpoints(cluster.version);
+  return note_first_start(**read);
+}
+
+/// Auth counts its changes from 1, without an entry of the log: each member notes that by itself.
+absl::Status StateMachine::note_first_start(ports::BackendRead& read) {
+  const auto revision = find(read, ports::Bucket::kAuth, kAuthRevisionKey);
+  if (!revision.ok() || revision->has_value()) return revision.status();
+  char first[8];
+  store_be64(first, 1);
+  store_->stage(ports::Bucket::kAuth, kAuthRevisionKey, BytesView(first, sizeof first));
+  store_->set_applied(applied_index_, applied_term_);
+  store_->publish();
   return absl::OkStatus();
 }
 

@@ -87,6 +87,7 @@ class StateMachine {
   absl::Status load_leases(ports::BackendRead& read);
   absl::Status load_members(ports::BackendRead& read, ClusterState& cluster);
   absl::Status load_cluster(ports::BackendRead& read, ClusterState& cluster);
+  absl::Status note_first_start(ports::BackendRead& read);
   absl::Status check_version(BytesView version) const;
 
   void advance(Index index, Term term);
