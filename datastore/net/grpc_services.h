@@ -47,6 +47,11 @@ class GrpcServices {
   const MethodInfo* find(std::string_view path) const;
   /// The answer for a path that find() doesn't know: UNIMPLEMENTED, with grpc-go's texts.
   absl::Status unknown(std::string_view path) const;
+  /// Every method, in no particular order: for what is kept by method, such as metrics.
+  template <class Visitor>
+  void for_each(Visitor visit) const {
+    for (const auto& [path, method] : methods_) visit(*method);
+  }
   /// Names of all services, sorted: for reflection and health.
   std::vector<std::string> service_names() const;
 

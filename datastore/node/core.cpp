@@ -8,6 +8,7 @@
 #include "datastore/base/errors.h"
 #include "datastore/codec/internal_request.h"
 #include "datastore/codec/raft_messages.h"
+#include "datastore/statemachine/request_cost.h"
 
 namespace holdfast::node {
 
@@ -17,7 +18,8 @@ namespace {
 constexpr Time kExpiryScanInterval = std::chrono::milliseconds(500);
 /// Lease revocations proposed per scan; the rest wait for the next one.
 constexpr std::size_t kMaxRevokesPerScan = 10'000;
-/// Committed entries applied between two publications of the view.
+/// etcd charges 256 bytes for a put besides its key and value; the shortest takes some 6.
+constexpr std::int64_t kMaxCostPerEntryByte = 64;
 constexpr std::size_t kNoLimit = ~std::size_t{0};
 
 absl::Status outcome_unknown() {
@@ -58,7 +60,31 @@ absl::Status Core::admit(const Proposal& proposal) {
     return errors::too_many_requests();
   }
   if (wal_is_full_) return errors::no_space();
-  return absl::OkStatus();
+  return admit_size(proposal.entry);
+}
+
+/// The quota, as etcd has it: at the door only, raising NOSPACE; once that is applied it gates.
+absl::Status Core::admit_size(BytesView entry) {
+  if (options_.quota_bytes == 0) return absl::OkStatus();
+  const std::int64_t size = static_cast<std::int64_t>(backend_.sizes().allocated_bytes +
+                                                      machine_->store().pending_bytes());
+  // An entry is never shorter than what it stores, but for what each key costs besides.
+  const std::int64_t at_most = static_cast<std::int64_t>(entry.size()) * kMaxCostPerEntryByte;
+  if (size + at_most < options_.quota_bytes) return absl::OkStatus();
+  statemachine::Command command;
+  if (!codec::decode_internal(entry, &command).ok()) return absl::OkStatus();
+  const std::int64_t cost = statemachine::request_cost(command);
+  if (cost == 0 || size + cost < options_.quota_bytes) return absl::OkStatus();
+  if (!no_space_raised_ && !machine_->cluster()->has_alarm(statemachine::AlarmType::kNoSpace)) {
+    no_space_raised_ = true;
+    observer_.alarm_raised(options_.self, statemachine::AlarmType::kNoSpace);
+    statemachine::AlarmRequest alarm;
+    alarm.action = static_cast<std::int32_t>(statemachine::AlarmAction::kActivate);
+    alarm.member = options_.self;
+    alarm.alarm = static_cast<std::int32_t>(statemachine::AlarmType::kNoSpace);
+    propose_internally(codec::CommandField::kAlarm, codec::encode_alarm(alarm));
+  }
+  return errors::no_space();
 }
 
 void Core::propose(std::vector<Proposal> proposals, Mailbox& mailbox, Time now) {
@@ -298,6 +324,7 @@ void Core::on_leadership(Term term, Time now) {
 void Core::publish() {
   if (!published_is_stale_) return;
   published_is_stale_ = false;
+  no_space_raised_ = false;
   const bool linearizable = raft_->role() == raft::Role::kLeader && raft_->is_sole_voter();
   machine_->store().set_flags(linearizable ? Node::kViewIsLinearizable : 0);
   if (const std::shared_ptr<const watch::EventBatch> events = machine_->end_batch()) {

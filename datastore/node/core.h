@@ -204,6 +204,7 @@ class Core {
   void answer_now(ProposalDone done, Mailbox* mailbox, Applied applied);
   void flush_answers();
   absl::Status admit(const Proposal& proposal);
+  absl::Status admit_size(BytesView entry);
   Applied failed(absl::Status why) const;
 
   const CoreOptions options_;
@@ -232,6 +233,7 @@ class Core {
   Index unwritten_last_;
 
   bool published_is_stale_ = false;
+  bool no_space_raised_ = false;  // the alarm is on its way through the log
   bool drain_in_flight_ = false;
   Time last_drain_{0};
   Time last_expiry_scan_{0};
