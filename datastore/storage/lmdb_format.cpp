@@ -104,4 +104,16 @@ absl::Status create_lmdb_store(const std::string& directory, const std::string& 
   return sync_directory(std::filesystem::path(directory).parent_path().string());
 }
 
+absl::Status replace_lmdb_store(const std::string& from, const std::string& directory) {
+  const std::string path = directory + "/data.mdb";
+  // The new file's own content is durable: every commit into it was synced.
+  if (rename((from + "/data.mdb").c_str(), path.c_str()) != 0) {
+    return lmdb_error(errno, "replace", path);
+  }
+  if (absl::Status s = sync_directory(directory); !s.ok()) return s;
+  std::error_code ignored;  // what is left is only a reader table
+  std::filesystem::remove_all(from, ignored);
+  return absl::OkStatus();
+}
+
 }  // namespace holdfast::storage

@@ -23,4 +23,10 @@ absl::Status check_format_record(BytesView record, const std::string& path);
 /// 0700). Errors: lmdb_error's.
 absl::Status create_lmdb_store(const std::string& directory, const std::string& path);
 
+/// Puts the store in directory `from` in the place of the one in `directory`: a follower's way to
+/// take over a snapshot it imported beside its own. Both must be closed and on one file system. A
+/// crash leaves the old one or the new one in place, whole. Errors: lmdb_error's; after Unknown
+/// which of the two is unknown.
+absl::Status replace_lmdb_store(const std::string& from, const std::string& directory);
+
 }  // namespace holdfast::storage

@@ -11,6 +11,7 @@
 
 #include "datastore/base/crc32c.h"
 #include "datastore/base/prng.h"
+#include "datastore/storage/lmdb_format.h"
 #include "tests/unit/storage/store_fixture.h"
 
 namespace holdfast::storage {
@@ -209,6 +210,21 @@ TEST_F(LmdbBackendTest, HalfCreatedStoreOfACrashIsMadeAnew) {
   reopen();
   put(Bucket::kMeta, "k", "v");
   EXPECT_FALSE(std::filesystem::exists(file() + ".new"));
+}
+
+TEST_F(LmdbBackendTest, ReplacedStoreIsTheNewOne) {
+  put(Bucket::kMeta, "k", "old");
+  LmdbBackend::Options beside = options();
+  beside.directory = directory_ / "incoming";
+  reopen(beside);
+  put(Bucket::kMeta, "k", "new");
+  store_.reset();
+  ASSERT_TRUE(replace_lmdb_store(beside.directory, options().directory).ok());
+  reopen();
+  EXPECT_EQ(*read()->get(Bucket::kMeta, "k"), "new");
+  EXPECT_FALSE(std::filesystem::exists(beside.directory));
+  EXPECT_EQ(replace_lmdb_store(directory_ / "absent", options().directory).code(),
+            StatusCode::kNotFound);
 }
 
 struct FormatCase {

@@ -143,14 +143,14 @@ TEST_F(ReclaimTest, StoreStaysIntactUnderRandomUse) {
   std::unique_ptr<BackendRead> held;
   Entries held_entries;
   for (int round = 0; round < 150; ++round) {
-    const std::uint64_t first = dice.below(20000);
+    const std::uint64_t first = dice.below(3000);
     if (dice.chance(1, 2)) {
-      write(first, first + dice.below(3000));
+      write(first, first + dice.below(500));
     } else {
-      remove(first, first + dice.below(6000), 1 + dice.below(3));
+      remove(first, first + dice.below(1000), 1 + dice.below(3));
     }
     if (dice.chance(1, 2)) {
-      ASSERT_TRUE(store_->reclaim(1 + dice.below(8 * kMiB)).ok());
+      ASSERT_TRUE(store_->reclaim(1 + dice.below(kMiB)).ok());
     }
     if (held) {
       ASSERT_EQ(scan(*held, Bucket::kKey), held_entries);
