@@ -39,7 +39,9 @@ Core::Core(CoreOptions options, Parts parts, Time now)
       ids_(*parts.ids),
       last_drain_(now),
       last_expiry_scan_(now) {
-  durable_index_ = machine_->store().applied_index();
+  durable_index_ = machine_->applied_index();
+  durable_term_ = machine_->applied_term();
+  marked_index_ = wal_->snapshot().index;
 }
 
 Core::~Core() = default;
@@ -190,7 +192,6 @@ absl::Status Core::turn(Time now) {
   step_compaction(now);
   publish();
   answer_reads();
-  flush_answers();
   return absl::OkStatus();
 }
 
@@ -228,6 +229,10 @@ absl::Status Core::persist(const raft::Output& output) {
   if (unwritten_first_) {
     batch.entries = raft_->log().slice(unwritten_first_, unwritten_last_, kNoLimit);
   }
+  if (durable_index_.value >= marked_index_.value + options_.catch_up_entries) {
+    batch.snapshot =
+        wal::SnapshotMarker{{raft_->conf(), durable_index_, durable_term_}, /*replaces_log=*/false};
+  }
   const bool must_sync = output.must_sync || wal_is_full_;
   const Time started = clock_.monotonic();
   const absl::Status status = wal_->append(batch, must_sync);
@@ -238,6 +243,7 @@ absl::Status Core::persist(const raft::Output& output) {
   if (!status.ok()) return status;
   if (must_sync) observer_.wal_synced(clock_.monotonic() - started, batch.entries.size());
   if (std::exchange(wal_is_full_, false)) observer_.wal_writable_again();
+  if (batch.snapshot) marked_index_ = batch.snapshot->snapshot.index;
   unwritten_hard_state_.reset();
   const Index last = std::exchange(unwritten_last_, Index());
   unwritten_first_ = Index();
@@ -412,6 +418,7 @@ void Core::drained(mvcc::DrainBatch batch, absl::Status status) {
     return;
   }
   durable_index_ = batch.applied_index;
+  durable_term_ = batch.applied_term;
   machine_->store().drained(std::move(batch));
   if (compaction_stage_ == CompactionStage::kWaitForDrain) {
     compaction_stage_ = CompactionStage::kRead;

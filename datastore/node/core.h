@@ -101,9 +101,11 @@ class Core {
 
   // --- one turn -------------------------------------------------------------------------------
 
-  /// Persists, applies, publishes and answers until nothing is left. An error is the end: what the
-  /// disk holds is unknown, or a committed command can't be applied; its text says which.
+  /// Persists, applies and publishes until nothing is left. An error is the end: what the disk
+  /// holds is unknown, or a committed command can't be applied; its text says which.
   absl::Status turn(Time now);
+  /// Posts the answers that turn() made, once whatever they speak of can be seen.
+  void flush_answers();
 
   /// False while the engine is too far behind: leave proposals where they are.
   bool accepts_proposals() const;
@@ -202,7 +204,6 @@ class Core {
   void publish();
   void answer(std::uint64_t id, Applied applied);
   void answer_now(ProposalDone done, Mailbox* mailbox, Applied applied);
-  void flush_answers();
   absl::Status admit(const Proposal& proposal);
   absl::Status admit_size(BytesView entry);
   Applied failed(absl::Status why) const;
@@ -237,7 +238,9 @@ class Core {
   bool drain_in_flight_ = false;
   Time last_drain_{0};
   Time last_expiry_scan_{0};
-  Index durable_index_;
+  Index durable_index_;  // what the engine holds
+  Term durable_term_;
+  Index marked_index_;  // and what the log knows of that: it may be trimmed up to here
   std::unique_ptr<mvcc::CompactionJob> compaction_;
   CompactionStage compaction_stage_ = CompactionStage::kIdle;
   bool compaction_is_read_ = false;

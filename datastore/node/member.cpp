@@ -90,6 +90,9 @@ void Member::drain_the_rest() {
 // --- the node's thread --------------------------------------------------------------------------
 
 void Member::run() {
+  // What the log already has committed comes first: it says who the voters are, so that the first
+  // tick finds a lone member ready to lead.
+  if (!turn(clock_.monotonic())) return answer_all_stopped();
   while (true) {
     const Time now = clock_.monotonic();
     {
@@ -111,16 +114,22 @@ void Member::run() {
       expire_submissions(turn_begin);
       next_tick_ = turn_begin + options_.tick_interval;
     }
-    if (const absl::Status status = core_->turn(turn_begin); !status.ok()) {
-      failed_ = true;
-      on_fatal_(status);
-      break;
-    }
-    schedule_background(turn_begin, false);
-    schedule_compaction_read();
-    publish_status();
+    if (!turn(turn_begin)) break;
   }
   answer_all_stopped();
+}
+
+bool Member::turn(Time now) {
+  if (const absl::Status status = core_->turn(now); !status.ok()) {
+    failed_ = true;
+    on_fatal_(status);
+    return false;
+  }
+  schedule_background(now, false);
+  schedule_compaction_read();
+  publish_status();
+  core_->flush_answers();
+  return true;
 }
 
 void Member::take_inbox(Time now) {

@@ -110,6 +110,8 @@ class Member final : public Node {
          MemberId self);
 
   void run();
+  /// False when the member has failed and must stop.
+  bool turn(Time now);
   void take_inbox(Time now);
   void expire_submissions(Time now);
   void schedule_background(Time now, bool all);
