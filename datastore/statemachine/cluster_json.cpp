@@ -1,7 +1,6 @@
 // The JSON of etcd's cluster state. Written by hand, for it is hashed and has to equal what Go's
 // encoder writes: declaration order, no spaces, its set of escapes; read with a parser.
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "datastore/statemachine/cluster_state.h"
@@ -34,9 +33,9 @@ std::size_t utf8_length(BytesView text) {
 }
 
 void append_escaped(Bytes& out, unsigned code) {
-  char escape[7];
-  std::snprintf(escape, sizeof escape, "\\u%04x", code);
-  out += escape;
+  constexpr char kHex[] = "0123456789abcdef";
+  out += "\\u";
+  for (int shift = 12; shift >= 0; shift -= 4) out.push_back(kHex[code >> shift & 0xf]);
 }
 
 void append_ascii(Bytes& out, char c) {

@@ -84,6 +84,7 @@ void WatcherSet::release_group(Group& group) {
 }
 
 WatcherId WatcherSet::add(const WatchOptions& options, Revision current_revision) {
+  HOLDFAST_CHECK(!delivering_);
   HOLDFAST_CHECK(is_valid_range(options.interest.key, options.interest.range_end));
   std::uint32_t slot = 0;
   if (free_slots_.empty()) {
@@ -111,6 +112,7 @@ WatcherId WatcherSet::add(const WatchOptions& options, Revision current_revision
 }
 
 void WatcherSet::remove(WatcherId id) {
+  HOLDFAST_CHECK(!delivering_);
   Watcher* watcher = find(id);
   if (watcher == nullptr) return;
   leave(*watcher);
