@@ -15,10 +15,10 @@ namespace holdfast::rpc {
 ///     Rpc rpc(node, options, observer);
 ///     rpc.register_services(*services);
 ///     for (each loop of the server) rpc.attach(loop);
-///     … run the server; stop it, then the node, then let go of this.
+///     … run the server; stop it, stop the node, and only then let go of this, before either.
 ///
-/// Owns what the services keep for each loop, which is the node's mailbox there: so it outlives
-/// both the loops' running and the node.
+/// Owns what the services keep for each loop: the node's mailbox there, so it outlives the node's
+/// threads; a reader of the store and timers, so it goes before the node and the loops do.
 class Rpc final : public Loops {
  public:
   /// `node` and `observer` outlive it.
