@@ -42,7 +42,8 @@ WatcherSet::~WatcherSet() = default;
 
 WatcherSet::Watcher* WatcherSet::find(WatcherId id) {
   const std::uint64_t slot = id.value & ((std::uint64_t{1} << kSlotBits) - 1);
-  if (slot >= watchers_.size() || watchers_[slot].id != id) return nullptr;
+  // A free slot has no id, and 0 is nobody's.
+  if (!id || slot >= watchers_.size() || watchers_[slot].id != id) return nullptr;
   return &watchers_[slot];
 }
 const WatcherSet::Watcher* WatcherSet::find(WatcherId id) const {
