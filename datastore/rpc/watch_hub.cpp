@@ -258,7 +258,9 @@ void WatchHub::forget(WatchStream& stream) {
 }
 
 void WatchHub::report() {
-  state_.observer().watchers_changed(state_.loop().index(), set_->size(), set_->slow());
+  const std::pair<std::size_t, std::size_t> now = {set_->size(), set_->slow()};
+  if (std::exchange(reported_, now) == now) return;
+  state_.observer().watchers_changed(state_.loop().index(), now.first, now.second);
 }
 
 Watch* WatchHub::find(const watch::Subscriber& subscriber) {
@@ -296,6 +298,7 @@ void WatchHub::on_batch(const std::shared_ptr<const watch::EventBatch>& batch) {
   set_->deliver(*batch, [&](const watch::Delivery& delivery) { deliver(batch, delivery); });
   catch_up();
   answer_waiting_progress();
+  report();
 }
 
 void WatchHub::deliver(const std::shared_ptr<const watch::EventBatch>& batch,

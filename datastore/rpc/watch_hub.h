@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -122,6 +123,8 @@ class WatchHub {
   std::vector<std::pair<WatchStream*, Bytes>> early_requests_;
   std::vector<WaitingProgress> waiting_progress_;
   int catch_ups_ = 0;
+  /// Watches, and how many of them are slow, as the observer last heard.
+  std::pair<std::size_t, std::size_t> reported_{0, 0};
   net::Timer progress_timer_;
   net::Timer retry_timer_;
 };

@@ -5,8 +5,10 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "datastore/base/bytes.h"
 #include "datastore/net/server.h"
 #include "datastore/rpc/rpc.h"
 #include "test_client.h"
@@ -98,14 +100,14 @@ class TestStream {
   template <class Response>
   Response next() {
     Response response;
-    const bool came =
-        client_.run_until([this] { return reply().messages().size() > read_ || reply().closed; });
-    const auto messages = reply().messages();
-    if (!came || messages.size() <= read_) {
+    client_.run_until([this] { return whole_message().has_value() || reply().closed; });
+    const auto message = whole_message();
+    if (!message.has_value()) {
       ADD_FAILURE() << "no message: " << reply().at("grpc-message");
       return response;
     }
-    EXPECT_TRUE(response.ParseFromString(messages[read_++]));
+    EXPECT_TRUE(response.ParseFromString(*message));
+    read_bytes_ += net::framed(*message).size();
     return response;
   }
   /// "code: text" once the call has ended.
@@ -113,16 +115,24 @@ class TestStream {
     client_.run_until_closed(stream_);
     return reply().at("grpc-status") + ": " + reply().at("grpc-message");
   }
-  std::size_t unread() { return reply().messages().size() - read_; }
   net::H2Client& client() { return client_; }
   std::int32_t id() const { return stream_; }
 
  private:
   net::H2Client::Reply& reply() { return client_.reply(stream_); }
+  /// The message after those that were read, once all of it has arrived.
+  std::optional<std::string> whole_message() {
+    constexpr std::size_t kPrefixBytes = 5;
+    const std::string& body = reply().body;
+    if (body.size() < read_bytes_ + kPrefixBytes) return std::nullopt;
+    const std::size_t size = load_be32(body.data() + read_bytes_ + 1);
+    if (body.size() < read_bytes_ + kPrefixBytes + size) return std::nullopt;
+    return body.substr(read_bytes_ + kPrefixBytes, size);
+  }
 
   net::H2Client client_;
   std::int32_t stream_;
-  std::size_t read_ = 0;
+  std::size_t read_bytes_ = 0;
 };
 
 }  // namespace holdfast::rpc
