@@ -14,6 +14,8 @@ constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr std::chrono::milliseconds kLingerTime{1000};
 /// Buffers read from one connection per turn before the others get theirs.
 constexpr int kReadsPerTurn = 4;
+/// High waters of output written to one connection per turn.
+constexpr int kRoundsPerFlush = 8;
 
 }  // namespace
 
@@ -24,7 +26,11 @@ Connection& Connection::adopt(ServerLoop& home, std::shared_ptr<const Endpoint> 
   Connection& connection = *owned;
   home.connections.emplace(&connection, std::move(owned));
   home.observer->connection_opened(connection.peer_);
-  connection.watch();
+  if (home.draining) {
+    connection.close("server stopping");
+  } else {
+    connection.watch();
+  }
   return connection;
 }
 
@@ -148,13 +154,14 @@ void Connection::start_session(bool http2) {
   } else {
     session_ = std::make_unique<Http1Session>(*this);
   }
-  if (home_.draining) session_->drain();
 }
 
 void Connection::flush() {
   if (phase_ != Phase::kServing) return;
-  // Until there is nothing to produce, the transport blocks, or the session waits for the peer.
-  while (!blocked_) {
+  // Until there is nothing to produce or the transport blocks; but a producer that never ends and a
+  // peer that never stops reading must not keep the loop from the others.
+  for (int round = 0; !blocked_; ++round) {
+    if (round == kRoundsPerFlush) return request_flush();
     session_->produce();
     if (output_.empty()) break;
     write_output();

@@ -87,14 +87,15 @@ void EventLoop::run_posted() {
 }
 
 void EventLoop::run_flushes() {
-  // By index: a flush may request another.
-  for (std::size_t i = 0; i < flushes_.size(); ++i) {
-    Flushable* target = flushes_[i];
+  flushing_.swap(flushes_);
+  // By index: a flush may take another target off the list.
+  for (std::size_t i = 0; i < flushing_.size(); ++i) {
+    Flushable* target = flushing_[i];
     if (target == nullptr) continue;
     target->flush_requested_ = false;
     target->flush();
   }
-  flushes_.clear();
+  flushing_.clear();
 }
 
 void EventLoop::request_flush(Flushable& target) {
@@ -106,7 +107,9 @@ void EventLoop::request_flush(Flushable& target) {
 void EventLoop::cancel_flush(Flushable& target) {
   if (!target.flush_requested_) return;
   target.flush_requested_ = false;
-  std::replace(flushes_.begin(), flushes_.end(), &target, static_cast<Flushable*>(nullptr));
+  for (std::vector<Flushable*>* list : {&flushes_, &flushing_}) {
+    std::replace(list->begin(), list->end(), &target, static_cast<Flushable*>(nullptr));
+  }
 }
 
 void EventLoop::stop() {

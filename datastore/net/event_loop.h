@@ -64,7 +64,8 @@ class EventLoop {
   /// Calls `hook` at the end of every turn, before flushes; for ever. Hooks run in order of
   /// arrival.
   void on_turn_end(Task hook) { turn_end_hooks_.push_back(std::move(hook)); }
-  /// Calls target.flush() at the end of this turn, once however often requested.
+  /// Calls target.flush() at the end of this turn, once however often requested; a request made
+  /// while flushing counts for the next turn, which then follows at once.
   void request_flush(Flushable& target);
   /// Forgets a request for `target`, which is about to go.
   void cancel_flush(Flushable& target);
@@ -113,6 +114,7 @@ class EventLoop {
   TimerWheel timers_;
   std::vector<Task> turn_end_hooks_;
   std::vector<Flushable*> flushes_;
+  std::vector<Flushable*> flushing_;
   std::vector<Task> deferred_;
   std::unique_ptr<char[]> read_buffer_;
 

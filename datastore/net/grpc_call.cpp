@@ -297,17 +297,15 @@ void GrpcCall::dispatch(BytesView message, bool more_follows) {
 }
 
 void GrpcCall::hold(BytesView bytes) {
-  ServerLoop& home = stream_.home();
-  if (home.request_bytes + bytes.size() > home.options.max_loop_request_bytes) {
+  if (!stream_.home().requests.take(bytes.size())) {
     return fail(absl::ResourceExhaustedError(
         "grpc: the server holds too many incomplete requests, try again later"));
   }
-  home.request_bytes += bytes.size();
   held_.append(bytes);
 }
 
 void GrpcCall::drop_held(std::size_t size_bytes) {
-  stream_.home().request_bytes -= size_bytes;
+  stream_.home().requests.give_back(size_bytes);
   if (size_bytes < held_.size()) {
     held_.erase(0, size_bytes);
   } else {
@@ -406,6 +404,9 @@ std::size_t GrpcCall::append_framed(Message message) {
 
 void GrpcCall::send(Message message) {
   if (!active()) return;
+  if (stream_.attached() && stream_.session()->answers_pile_up()) {
+    return fail(absl::ResourceExhaustedError("grpc: the client does not take its answers"));
+  }
   if (!headers_sent_) submit_headers({});
   const std::size_t size_bytes = message.size_bytes();
   ++messages_sent_;

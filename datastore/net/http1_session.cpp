@@ -59,6 +59,7 @@ Http1Session::Http1Session(Connection& connection)
 }
 
 Http1Session::~Http1Session() {
+  give_back_body();
   if (exchange_ != nullptr) exchange_->on_closed();
 }
 
@@ -94,6 +95,9 @@ void Http1Session::on_parse_error() {
     return refuse(431, "request headers are too large");
   }
   if (refusal_ == 413) return refuse(413, "request body is too large");
+  if (refusal_ == 503) {
+    return refuse(503, "the server holds too many requests, try again later");
+  }
   if (refusal_ == 505) return refuse(505, "this server speaks HTTP/1.1 and HTTP/2");
   if (refusal_ == 405) return refuse(405, "method not allowed");
   connection_.protocol_error(concat("HTTP/1.1: ", http_errno_description(error)));
@@ -164,8 +168,17 @@ int Http1Session::on_body(BytesView bytes) {
     refusal_ = 413;
     return 1;
   }
+  if (!connection_.home().requests.take(bytes.size())) {
+    refusal_ = 503;
+    return 1;
+  }
+  charged_bytes_ += bytes.size();
   request_.body.append(bytes);
   return 0;
+}
+
+void Http1Session::give_back_body() {
+  connection_.home().requests.give_back(std::exchange(charged_bytes_, 0));
 }
 
 int Http1Session::on_message_complete() {
@@ -175,6 +188,7 @@ int Http1Session::on_message_complete() {
 
 void Http1Session::dispatch() {
   timer_.cancel();
+  give_back_body();  // from here on the body is the handler's
   phase_ = Phase::kAnswering;
   const bool http_1_1 = parser_.http_major == 1 && parser_.http_minor >= 1;
   const bool keep_alive = http_should_keep_alive(&parser_) != 0 && !draining_;

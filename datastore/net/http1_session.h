@@ -46,6 +46,7 @@ class Http1Session final : public Session {
   void dispatch();
   /// Answers and closes: what follows in the stream can't be trusted.
   void refuse(int status, std::string_view text);
+  void give_back_body();
   void on_timeout();
   /// The present answer is whole.
   void answered(bool keep_alive);
@@ -64,6 +65,7 @@ class Http1Session final : public Session {
   std::string target_;
   std::size_t header_bytes_ = 0;
   bool last_was_name_ = false;
+  std::size_t charged_bytes_ = 0;  // of the body, to the loop's budget
   std::shared_ptr<Http1Exchange> exchange_;
   Timer timer_;
 };

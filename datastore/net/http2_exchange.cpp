@@ -49,15 +49,27 @@ void Http2Exchange::on_headers(bool end_of_request, bool headers_too_large) {
 void Http2Exchange::on_data(BytesView chunk) {
   if (!active()) return;
   if (request_.body.size() + chunk.size() > stream_->home().options.max_http_body_bytes) {
-    Bytes().swap(request_.body);
+    give_back_body();
     return refuse(413, "request body is too large");
   }
+  if (!home_->requests.take(chunk.size())) {
+    give_back_body();
+    return refuse(503, "the server holds too many requests, try again later");
+  }
+  charged_bytes_ += chunk.size();
   request_.body.append(chunk);
   stream_->consume(chunk.size());
 }
 
+void Http2Exchange::give_back_body() {
+  home_->requests.give_back(std::exchange(charged_bytes_, 0));
+  Bytes().swap(request_.body);
+}
+
 void Http2Exchange::on_end_of_request() {
   if (!active()) return;
+  // From here on the body is the handler's.
+  home_->requests.give_back(std::exchange(charged_bytes_, 0));
   HttpHandler* const handler = stream_->session()->connection().endpoint().http_handler();
   if (handler == nullptr) return refuse(404, "404 page not found");
   handler->on_request(std::move(request_), responder_handle(shared_from_this()));
@@ -69,6 +81,7 @@ void Http2Exchange::on_drained() {
 
 void Http2Exchange::on_closed() {
   const bool cancelled = active();
+  give_back_body();
   stream_ = nullptr;
   on_writable_ = nullptr;
   if (cancelled && on_cancelled_ != nullptr) std::exchange(on_cancelled_, nullptr)();

@@ -39,11 +39,13 @@ class Http2Exchange final : public HttpResponder,
  private:
   explicit Http2Exchange(Http2Stream& stream);
   void submit(int status, const HttpHeaders& headers, bool end_stream);
+  void give_back_body();
   void refuse(int status, std::string_view text);
 
   Http2Stream* stream_;  // null once closed
   std::shared_ptr<ServerLoop> home_;
   HttpRequest request_;
+  std::size_t charged_bytes_ = 0;  // of the body, to the loop's budget
   bool head_ = false;
   bool started_ = false;
   bool finished_ = false;

@@ -117,8 +117,14 @@ int Http2Session::on_begin_headers(nghttp2_session*, const nghttp2_frame* frame,
   return 0;
 }
 
+bool Http2Session::answers_pile_up() const {
+  const ServerOptions& options = connection_.options();
+  return queued_bytes_ > options.max_connection_queued_bytes ||
+         (queued_bytes_ > 0 && connection_.home().queued_bytes > options.max_loop_queued_bytes);
+}
+
 void Http2Session::open_stream(std::int32_t stream_id) {
-  if (queued_bytes_ > connection_.options().max_connection_queued_bytes) {
+  if (answers_pile_up()) {
     connection_.protocol_error("answers are not being taken: new streams are refused");
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_REFUSED_STREAM);
     return;
@@ -165,6 +171,11 @@ void Http2Session::on_headers_frame(const nghttp2_frame& frame) {
   if (stream == nullptr) return;
   const bool end_stream = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   if (frame.headers.cat == NGHTTP2_HCAT_REQUEST) {
+    if (!stream->charge_headers()) {
+      connection_.protocol_error("the server holds too many requests: a stream is refused");
+      stream->reset(NGHTTP2_REFUSED_STREAM);
+      return;
+    }
     stream->on_headers_complete(end_stream);
   } else if (end_stream) {
     stream->on_end_stream();
@@ -259,7 +270,7 @@ int Http2Session::on_data_sent(nghttp2_session*, nghttp2_frame*, const std::uint
   OutputQueue& output = session.connection_.output();
   output.append(BytesView(reinterpret_cast<const char*>(frame_header), kFrameHeaderBytes));
   stream.output_.pop(size, output);
-  session.queued_bytes_ -= size;
+  session.count_queued(0, size);
   session.reset_ping_strikes_ = true;
   if (stream.above_low_water_ &&
       stream.output_.size_bytes() <= session.connection_.options().call_low_water_bytes) {
@@ -271,6 +282,11 @@ int Http2Session::on_data_sent(nghttp2_session*, nghttp2_frame*, const std::uint
     }
   }
   return 0;
+}
+
+void Http2Session::count_queued(std::size_t added_bytes, std::size_t removed_bytes) {
+  queued_bytes_ += added_bytes - removed_bytes;
+  connection_.home().queued_bytes += added_bytes - removed_bytes;
 }
 
 bool Http2Session::run_drained_callbacks() {

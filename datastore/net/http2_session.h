@@ -31,6 +31,8 @@ class Http2Session final : public Session {
   bool finished() const override;
 
   Connection& connection() { return connection_; }
+  /// The peer has more answers queued than it may: no more are taken in, or begun.
+  bool answers_pile_up() const;
 
  private:
   friend class Http2Stream;
@@ -67,6 +69,7 @@ class Http2Session final : public Session {
 
   // For streams.
   void submit_trailers(Http2Stream& stream);
+  void count_queued(std::size_t added_bytes, std::size_t removed_bytes);
 
   Connection& connection_;
   nghttp2_session* session_ = nullptr;

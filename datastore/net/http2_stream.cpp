@@ -93,6 +93,12 @@ bool Http2Stream::add_header(nghttp2_rcbuf* name, nghttp2_rcbuf* value,
   return true;
 }
 
+bool Http2Stream::charge_headers() {
+  if (!home_->requests.take(header_list_bytes_)) return false;
+  charged_bytes_ = header_list_bytes_;
+  return true;
+}
+
 void Http2Stream::on_headers_complete(bool end_stream) {
   const Serves serves = session_->connection().endpoint().serves;
   const ContentType type = classify_content_type(content_type());
@@ -158,7 +164,7 @@ void Http2Stream::data_queued(std::size_t size_bytes) {
     output_.clear();
     return;
   }
-  session_->queued_bytes_ += size_bytes;
+  session_->count_queued(size_bytes, 0);
   if (output_.size_bytes() > home_->options.call_low_water_bytes) above_low_water_ = true;
   if (!data_deferred_) return;  // still to be asked for
   data_deferred_ = false;
@@ -175,7 +181,7 @@ void Http2Stream::end(Ending ending, Metadata trailers) {
 
 void Http2Stream::reset(std::uint32_t error_code) {
   if (!attached()) return;
-  session_->queued_bytes_ -= output_.size_bytes();
+  session_->count_queued(0, output_.size_bytes());
   output_.clear();
   nghttp2_submit_rst_stream(session_->session_, NGHTTP2_FLAG_NONE, id_, error_code);
   session_->connection_.request_flush();
@@ -194,8 +200,9 @@ void Http2Stream::detach() {
   } else if (is_grpc_) {
     call_.on_closed();
   }
-  session_->queued_bytes_ -= output_.size_bytes();
+  session_->count_queued(0, output_.size_bytes());
   output_.clear();
+  home_->requests.give_back(std::exchange(charged_bytes_, 0));
   session_ = nullptr;
 }
 

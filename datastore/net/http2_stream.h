@@ -64,7 +64,7 @@ class Http2Stream {
   void consume(std::size_t size_bytes);
 
   bool attached() const { return session_ != nullptr; }
-  Http2Session* session() { return session_; }
+  Http2Session* session() const { return session_; }
   ServerLoop& home() const { return *home_; }
   GrpcCall& call() { return call_; }
   std::int32_t id() const { return id_; }
@@ -76,6 +76,8 @@ class Http2Stream {
   static BytesView view(nghttp2_rcbuf* value);
   void attach(std::shared_ptr<ServerLoop> home, Http2Session& session, std::int32_t id);
   // From the session.
+  /// Counts the header list against the loop's budget; false if there is no room.
+  bool charge_headers();
   void on_headers_complete(bool end_stream);
   void on_data(BytesView chunk, bool end_stream);
   void on_end_stream();
@@ -93,6 +95,7 @@ class Http2Stream {
 
   std::vector<Header> headers_;
   std::size_t header_list_bytes_ = 0;
+  std::size_t charged_bytes_ = 0;  // to the loop's budget
   bool headers_too_large_ = false;
   nghttp2_rcbuf* method_ = nullptr;
   nghttp2_rcbuf* path_ = nullptr;

@@ -23,9 +23,12 @@ struct ServerOptions {
   std::size_t max_receive_message_bytes = 2 * 1024 * 1024;
   /// on_writable comes once a call's queue has fallen to this.
   std::size_t call_low_water_bytes = 64 * 1024;
-  /// New streams of a connection are refused while its streams have more than this queued.
+  /// While the streams of a connection have more than this queued, new ones are refused and further
+  /// messages fail their calls.
   std::size_t max_connection_queued_bytes = 256 * 1024 * 1024;
-  /// Incomplete and undelivered request bytes, by loop; beyond, new bytes fail their call.
+  /// The same for all streams of a loop together: connections with nothing queued are still served.
+  std::size_t max_loop_queued_bytes = 1024UL * 1024 * 1024;
+  /// Header lists, incomplete and undelivered request bytes, by loop; beyond, what grows fails.
   std::size_t max_loop_request_bytes = 512 * 1024 * 1024;
 
   // HTTP/2.

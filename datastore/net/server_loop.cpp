@@ -11,7 +11,8 @@ ServerLoop::ServerLoop(int index, const ServerOptions& server_options,
       options(server_options),
       services(std::move(grpc_services)),
       observer(std::move(net_observer)),
-      http2(options) {
+      http2(options),
+      requests(options.max_loop_request_bytes) {
 }
 
 ServerLoop::~ServerLoop() = default;

@@ -13,6 +13,7 @@
 #include "datastore/net/observer.h"
 #include "datastore/net/options.h"
 #include "datastore/net/output_queue.h"
+#include "datastore/net/request_budget.h"
 
 namespace holdfast::net {
 
@@ -56,8 +57,9 @@ struct ServerLoop : std::enable_shared_from_this<ServerLoop> {
   const Http2Config http2;
   BlockPool blocks;
   StreamPool streams;
-  /// Request bytes held by calls of this loop, bounded by max_loop_request_bytes.
-  std::size_t request_bytes = 0;
+  RequestBudget requests;
+  /// Answers waiting in the streams of this loop, see ServerOptions::max_loop_queued_bytes.
+  std::size_t queued_bytes = 0;
   bool draining = false;
   absl::flat_hash_map<Connection*, std::unique_ptr<Connection>> connections;
   /// All loops' connections, shared with the listeners, which refuse beyond max_connections.

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+
+namespace holdfast::net {
+
+/// The bytes of requests that one loop holds: header lists, incomplete and undelivered messages,
+/// bodies. Whoever takes gives back the same. Loop thread only.
+class RequestBudget {
+ public:
+  explicit RequestBudget(std::size_t limit_bytes) : limit_bytes_(limit_bytes) {}
+
+  /// False, and nothing taken, beyond the limit.
+  bool take(std::size_t size_bytes) {
+    if (size_bytes > limit_bytes_ - used_bytes_) return false;
+    used_bytes_ += size_bytes;
+    return true;
+  }
+  void give_back(std::size_t size_bytes) { used_bytes_ -= size_bytes; }
+  std::size_t used_bytes() const { return used_bytes_; }
+
+ private:
+  const std::size_t limit_bytes_;
+  std::size_t used_bytes_ = 0;
+};
+
+}  // namespace holdfast::net

@@ -1,0 +1,1 @@
+target_link_libraries(fuzz_grpc_frames PRIVATE holdfast_net)

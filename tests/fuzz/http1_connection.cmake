@@ -1,0 +1,1 @@
+target_link_libraries(fuzz_http1_connection PRIVATE holdfast_net)

@@ -1,0 +1,123 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "datastore/net/connection.h"
+#include "datastore/net/server_loop.h"
+
+namespace holdfast::net {
+
+/// Takes everything written, a little at a time on every other call.
+class MemoryTransport final : public Transport {
+ public:
+  int fd() const override { return -1; }
+  Result read(char*, std::size_t) override { return {Io::kWouldBlock}; }
+  Result write(const iovec* buffers, int count) override {
+    std::size_t size = 0;
+    for (int i = 0; i < count; ++i) size += buffers[i].iov_len;
+    written += size;
+    return {Io::kProgress, size};
+  }
+  void finish_writing() override {}
+  std::size_t written = 0;
+};
+
+/// Answers plain requests with what they were.
+class EchoPages final : public HttpHandler {
+ public:
+  void on_request(HttpRequest request, HttpResponderRef responder) override {
+    if (request.path == "/lost") return;
+    if (request.path == "/big") {
+      responder->start(200, {});
+      for (int i = 0; i < 8; ++i) responder->write(Bytes(16 * 1024, 'b'));
+      return responder->finish();
+    }
+    responder->respond(200, {{"content-type", "text/plain"}}, std::move(request.body));
+  }
+};
+
+class EchoCall final : public GrpcHandler {
+ public:
+  explicit EchoCall(CallRef call) : call_(std::move(call)) {}
+  void on_message(BytesView message) override {
+    if (message == "pause") {
+      call_->pause_reading();
+      call_->loop().post([call = call_] { call->resume_reading(); });
+    }
+    call_->send(Bytes(message));
+  }
+  void on_half_close() override { call_->finish(absl::OkStatus()); }
+
+ private:
+  CallRef call_;
+};
+
+/// A loop without a thread, and services whose paths are single letters: /u/u unary, /s/s server
+/// stream, /b/b bidirectional.
+class FuzzServer {
+ public:
+  FuzzServer() {
+    auto services = std::make_shared<GrpcServices>();
+    services->unary("/u/u",
+                    [](CallRef call, BytesView request) { call->send_and_finish(Bytes(request)); });
+    for (const auto& [path, kind] : {std::pair("/s/s", MethodKind::kServerStreaming),
+                                     std::pair("/b/b", MethodKind::kBidiStreaming)}) {
+      services->stream(path, kind,
+                       [](CallRef call) { return std::make_unique<EchoCall>(std::move(call)); });
+    }
+    ServerOptions options;
+    options.max_receive_message_bytes = 64 * 1024;
+    options.max_http_body_bytes = 64 * 1024;
+    options.reset_burst = 100;
+    home_ = std::make_shared<ServerLoop>(0, options, services, std::make_shared<NetObserver>());
+    endpoint_ = std::make_shared<const Endpoint>(
+        Endpoint{Serves::kGrpcAndHttp, std::make_shared<EchoPages>()});
+    turn();
+  }
+
+  /// Feeds `input` to a new connection, `slice_bytes` (positive) a turn, and closes it.
+  void serve(BytesView input, std::size_t slice_bytes) {
+    Connection& connection =
+        Connection::adopt(*home_, endpoint_, std::make_unique<MemoryTransport>(), "fuzz");
+    while (!input.empty() && !home_->connections.empty()) {
+      const std::size_t n = std::min(slice_bytes, input.size());
+      connection.on_bytes(input.substr(0, n));
+      input.remove_prefix(n);
+      turn();
+    }
+    if (!home_->connections.empty()) connection.close("end of input");
+    turn();
+    turn();
+    // Whatever came in, nothing may be left behind.
+    if (!home_->connections.empty() || home_->requests.used_bytes() != 0 ||
+        home_->queued_bytes != 0) {
+      __builtin_trap();
+    }
+  }
+
+ private:
+  void turn() { home_->loop.run_turn(std::chrono::milliseconds(0)); }
+
+  std::shared_ptr<ServerLoop> home_;
+  std::shared_ptr<const Endpoint> endpoint_;
+};
+
+/// One HTTP/2 frame.
+inline Bytes http2_frame(char type, char flags, std::uint32_t stream, BytesView payload) {
+  Bytes out(9, '\0');
+  store_be32(out.data(), static_cast<std::uint32_t>(payload.size()) << 8);
+  out[3] = type;
+  out[4] = flags;
+  store_be32(out.data() + 5, stream);
+  out.append(payload);
+  return out;
+}
+
+/// What every client says first: the preface and empty SETTINGS.
+inline Bytes http2_hello() {
+  return Bytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") + http2_frame(4, 0, 0, "");
+}
+
+}  // namespace holdfast::net
