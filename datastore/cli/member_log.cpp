@@ -1,0 +1,240 @@
+#include "datastore/cli/member_log.h"
+
+#include <chrono>
+
+#include "absl/strings/str_cat.h"
+#include "datastore/node/identity.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+using telemetry::RequestKind;
+
+double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+telemetry::RpcShape shape_of(net::MethodKind kind) {
+  switch (kind) {
+    case net::MethodKind::kUnary:
+      return telemetry::RpcShape::kUnary;
+    case net::MethodKind::kServerStreaming:
+      return telemetry::RpcShape::kServerStream;
+    case net::MethodKind::kClientStreaming:
+      return telemetry::RpcShape::kClientStream;
+    case net::MethodKind::kBidiStreaming:
+      return telemetry::RpcShape::kBidiStream;
+  }
+  return telemetry::RpcShape::kUnary;
+}
+
+RequestKind kind_of(std::string_view path) {
+  static constexpr std::pair<std::string_view, RequestKind> kKinds[] = {
+      {"/etcdserverpb.KV/Range", RequestKind::kRange},
+      {"/etcdserverpb.KV/Put", RequestKind::kPut},
+      {"/etcdserverpb.KV/DeleteRange", RequestKind::kDeleteRange},
+      {"/etcdserverpb.KV/Txn", RequestKind::kTxn},
+      {"/etcdserverpb.KV/Compact", RequestKind::kCompaction},
+      {"/etcdserverpb.Lease/LeaseGrant", RequestKind::kLeaseGrant},
+      {"/etcdserverpb.Lease/LeaseRevoke", RequestKind::kLeaseRevoke},
+      {"/etcdserverpb.Maintenance/Alarm", RequestKind::kAlarm},
+  };
+  for (const auto& [name, kind] : kKinds) {
+    if (name == path) return kind;
+  }
+  return RequestKind::kUnknown;
+}
+
+std::string_view alarm_name(statemachine::AlarmType type) {
+  switch (type) {
+    case statemachine::AlarmType::kNone:
+      return "NONE";
+    case statemachine::AlarmType::kNoSpace:
+      return "NOSPACE";
+    case statemachine::AlarmType::kCorrupt:
+      return "CORRUPT";
+  }
+  return "NONE";
+}
+
+}  // namespace
+
+// --- the node -----------------------------------------------------------------------------------
+
+void NodeLog::wal_synced(node::Time took, std::size_t entries) {
+  metrics_.wal_fsync.observe(seconds(took));
+  metrics_.batch_entries.observe(static_cast<double>(entries));
+}
+
+void NodeLog::wal_full(const absl::Status& why) {
+  log_.error("the disk of the write-ahead log is full; writes are refused until there is room",
+             {telemetry::Field(why)});
+}
+
+void NodeLog::wal_writable_again() {
+  log_.info("the write-ahead log can be written again");
+}
+
+void NodeLog::became_leader(Term term) {
+  metrics_.server_leader_changes_seen.add();
+  log_.info("elected leader", {{"term", term.value}});
+}
+
+void NodeLog::applied(std::size_t entries, node::Time took) {
+  if (took < slow_apply_) return;
+  metrics_.server_slow_apply.add();
+  log_.warn(slow_limiter_, "apply request took too long",
+            {{"took", took},
+             {"expected-duration", slow_apply_},
+             {"entries", static_cast<std::uint64_t>(entries)}});
+}
+
+void NodeLog::lease_expired(LeaseId) {
+  metrics_.server_lease_expired.add();
+}
+
+void NodeLog::compaction_scheduled(Revision revision) {
+  log_.info("starting compaction", {{"compact-revision", revision.value}});
+}
+
+void NodeLog::compaction_finished(Revision revision, node::Time took) {
+  metrics_.mvcc_compaction_total_milliseconds.observe(seconds(took) * 1e3);
+  log_.info("finished scheduled compaction",
+            {{"compact-revision", revision.value}, {"took", took}});
+}
+
+void NodeLog::alarm_raised(MemberId member, statemachine::AlarmType type) {
+  log_.warn("alarm raised", {{"alarm", alarm_name(type)}, {"from", node::to_hex(member.value)}});
+}
+
+void NodeLog::proposal_failed(const absl::Status& why) {
+  log_.warn(failure_limiter_, "request failed", {telemetry::Field(why)});
+}
+
+void NodeLog::backend_committed(node::Time took, std::size_t) {
+  metrics_.backend_commit.observe(seconds(took));
+}
+
+void NodeLog::backend_commit_failed(const absl::Status& why) {
+  log_.error("the store's commit failed; it is tried again, and nothing acknowledged is lost",
+             {telemetry::Field(why)});
+}
+
+void NodeLog::space_reclaimed(std::uint64_t bytes) {
+  log_.info("gave free space back to the file system", {{"bytes", bytes}});
+}
+
+void NodeLog::background_error(const char* what, const absl::Status& why) {
+  log_.warn(failure_limiter_, "background work failed; it is tried again",
+            {{"work", what}, telemetry::Field(why)});
+}
+
+// --- the front door -----------------------------------------------------------------------------
+
+NetLog::NetLog(telemetry::Logger& log, telemetry::Metrics& metrics,
+               const net::GrpcServices& services, std::chrono::nanoseconds slow_request)
+    : log_(log), metrics_(metrics), slow_request_(slow_request) {
+  services.for_each([this](const net::MethodInfo& method) {
+    methods_[&method] = {&metrics_.grpc_method(method.service, method.name, shape_of(method.kind)),
+                         kind_of(method.path)};
+  });
+}
+
+void NetLog::connection_opened(std::string_view) {
+  metrics_.connections_accepted.add();
+  metrics_.connections.add(1);
+}
+
+void NetLog::connection_closed(std::string_view peer, std::string_view reason) {
+  metrics_.connections.add(-1);
+  log_.debug("connection closed", {{"remote-addr", peer}, {"reason", reason}});
+}
+
+void NetLog::connection_refused(std::string_view peer, std::string_view reason) {
+  metrics_.connections_refused.add();
+  log_.warn(refused_limiter_, "rejected connection", {{"remote-addr", peer}, {"error", reason}});
+}
+
+void NetLog::protocol_error(std::string_view peer, std::string_view what) {
+  log_.warn(protocol_limiter_, "client broke the protocol or a limit",
+            {{"remote-addr", peer}, {"error", what}});
+}
+
+void NetLog::rpc_started(int, const net::MethodInfo& method) {
+  methods_.find(&method)->second.grpc->started->add();
+}
+
+void NetLog::message_received(int, const net::MethodInfo& method, std::size_t size_bytes) {
+  methods_.find(&method)->second.grpc->messages_received->add();
+  metrics_.client_grpc_received_bytes.add(size_bytes);
+}
+
+void NetLog::message_sent(int, const net::MethodInfo& method, std::size_t size_bytes) {
+  methods_.find(&method)->second.grpc->messages_sent->add();
+  metrics_.client_grpc_sent_bytes.add(size_bytes);
+}
+
+void NetLog::rpc_finished(int, const net::RpcSummary& summary) {
+  const Method& method = methods_.find(summary.method)->second;
+  const double took = seconds(summary.duration);
+  method.grpc->observe_end(static_cast<std::size_t>(summary.code), took);
+  if (summary.method->kind != net::MethodKind::kUnary) return;
+  if (method.kind != RequestKind::kUnknown) {
+    metrics_.request_duration(method.kind).observe(took, summary.code == absl::StatusCode::kOk);
+  }
+  if (summary.duration < slow_request_) return;
+  log_.warn(slow_limiter_, "request stats",
+            {{"remote", summary.peer},
+             {"response type", summary.method->path},
+             {"time spent", summary.duration},
+             {"request size", summary.bytes_received},
+             {"response size", summary.bytes_sent},
+             {"response code", static_cast<std::int64_t>(summary.code)}});
+}
+
+// --- the services -------------------------------------------------------------------------------
+
+void RpcLog::client_request(bool streaming, std::string_view) {
+  metrics_.client_requests(streaming).add();
+}
+
+void RpcLog::watch_stream_opened(int) {
+  metrics_.mvcc_watch_streams.add(1);
+}
+
+void RpcLog::watch_stream_closed(int) {
+  metrics_.mvcc_watch_streams.add(-1);
+}
+
+void RpcLog::watchers_changed(int loop, std::size_t watchers, std::size_t slow) {
+  LoopWatchers& before = watchers_[static_cast<std::size_t>(loop) % kMaxLoops];
+  metrics_.mvcc_watchers.add(static_cast<double>(watchers) - static_cast<double>(before.watchers));
+  metrics_.mvcc_slow_watchers.add(static_cast<double>(slow) - static_cast<double>(before.slow));
+  before = {watchers, slow};
+}
+
+void RpcLog::events_sent(int, std::size_t events) {
+  metrics_.mvcc_events.add(events);
+}
+
+void RpcLog::snapshot_started(std::uint64_t size_bytes) {
+  log_.info("sending database snapshot to client", {{"total-bytes", size_bytes}});
+}
+
+void RpcLog::snapshot_finished(std::chrono::nanoseconds took, const absl::Status& status) {
+  metrics_.backend_snapshot.observe(seconds(took));
+  if (status.ok()) {
+    log_.info("successfully sent database snapshot to client", {{"took", took}});
+  } else {
+    log_.warn("failed to send database snapshot to client",
+              {{"took", took}, telemetry::Field(status)});
+  }
+}
+
+void RpcLog::defragment_finished(std::chrono::nanoseconds took, const absl::Status& status) {
+  metrics_.backend_defrag.observe(seconds(took));
+  log_.info("finished defragmentation", {{"took", took}, telemetry::Field(status)});
+}
+
+}  // namespace holdfast::cli

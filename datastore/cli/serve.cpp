@@ -1,0 +1,399 @@
+#include "datastore/cli/serve.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "datastore/cli/member_log.h"
+#include "datastore/codec/internal_request.h"
+#include "datastore/config/parse.h"
+#include "datastore/config/version.h"
+#include "datastore/http/gateway.h"
+#include "datastore/http/grpc_loopback.h"
+#include "datastore/http/node_health.h"
+#include "datastore/http/pages.h"
+#include "datastore/net/server.h"
+#include "datastore/node/auto_compaction.h"
+#include "datastore/node/identity.h"
+#include "datastore/node/member.h"
+#include "datastore/platform/data_directory.h"
+#include "datastore/platform/os_random.h"
+#include "datastore/platform/posix_disk.h"
+#include "datastore/platform/system_clock.h"
+#include "datastore/rpc/rpc.h"
+#include "datastore/storage/layout.h"
+#include "datastore/storage/lmdb_backend.h"
+#include "datastore/telemetry/log.h"
+#include "datastore/telemetry/metrics.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+/// The store's level, and the cluster version that goes with the API level announced.
+constexpr char kStorageVersion[] = "3.7.0";
+/// How long calls in flight may take to end after a signal.
+constexpr std::chrono::seconds kStopGrace{5};
+/// Between two looks at gauges and at what compacts by itself.
+constexpr std::chrono::milliseconds kHousekeepingInterval{100};
+constexpr std::size_t kMaxEventLoops = 8;
+
+/// Runs answers where they arise.
+class InPlaceMailbox final : public node::Mailbox {
+ public:
+  void post(absl::AnyInvocable<void()> work) override { work(); }
+};
+
+/// SIGINT and SIGTERM, to be waited for: blocked in every thread started after this.
+sigset_t block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return set;
+}
+
+std::vector<node::InitialMember> initial_members(const config::Options& options) {
+  std::vector<node::InitialMember> members;
+  for (const absl::string_view part : absl::StrSplit(options.initial_cluster, ',')) {
+    const std::pair<std::string, std::string> named = absl::StrSplit(part, absl::MaxSplits('=', 1));
+    const auto at = std::find_if(members.begin(), members.end(),
+                                 [&](const auto& member) { return member.name == named.first; });
+    if (at != members.end()) {
+      at->peer_urls.push_back(named.second);
+    } else {
+      members.push_back({named.first, {named.second}});
+    }
+  }
+  return members;
+}
+
+net::ServerOptions server_options(const config::Options& options) {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  net::ServerOptions out;
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  out.loops = static_cast<int>(options.event_loops != 0
+                                   ? std::min<std::uint64_t>(options.event_loops, 64)
+                                   : std::min(kMaxEventLoops, std::max<std::size_t>(1, cores / 2)));
+  out.max_receive_message_bytes = options.max_request_bytes + rpc::kMessageOverheadBytes;
+  out.max_http_body_bytes = out.max_receive_message_bytes;
+  out.max_concurrent_streams = std::min(options.max_concurrent_streams, out.max_concurrent_streams);
+  out.keepalive_min_time = duration_cast<milliseconds>(options.grpc_keepalive_min_time);
+  out.keepalive_interval = duration_cast<milliseconds>(options.grpc_keepalive_interval);
+  out.keepalive_timeout = duration_cast<milliseconds>(options.grpc_keepalive_timeout);
+  return out;
+}
+
+/// A member and everything around it, put together in the order of the members below and taken
+/// apart in the reverse.
+class Process {
+ public:
+  Process(const config::Options& options, telemetry::Logger& log)
+      : options_(options),
+        log_(log),
+        metrics_({.extensive = options.metrics == "extensive",
+                  .release = std::string(config::release()),
+                  .etcd_version = std::string(config::kEtcdVersion)}),
+        node_log_(log, metrics_, options.warning_apply_duration),
+        rpc_log_(log, metrics_),
+        disk_({.unsafe_no_fsync = options.unsafe_no_fsync}) {}
+
+  /// Everything up to the first request. Errors: a sentence for the user.
+  absl::Status start();
+  /// Until a signal or the member's end; the exit code.
+  int run(const sigset_t& signals);
+
+ private:
+  absl::Status open_member();
+  absl::Status open_doors();
+  absl::Status add_listeners(const std::vector<config::Url>& urls, const net::Endpoint& endpoint,
+                             const char* what);
+  void on_fatal(const absl::Status& why);
+  void update_gauges();
+  void compact_if_due();
+  void stop();
+
+  const config::Options& options_;
+  telemetry::Logger& log_;
+  telemetry::Metrics metrics_;
+  NodeLog node_log_;
+  RpcLog rpc_log_;
+  platform::PosixDisk disk_;
+  platform::SystemClock clock_;
+  platform::OsRandom random_;
+  InPlaceMailbox in_place_;
+  std::optional<platform::DataDirectory> directory_;
+  std::unique_ptr<storage::LmdbBackend> backend_;
+  std::unique_ptr<rpc::Rpc> rpc_;  // the loops' mailboxes: outlives node and server
+  std::unique_ptr<node::Member> member_;
+  std::unique_ptr<http::NodeHealth> health_;
+  std::unique_ptr<net::Server> server_;
+  std::vector<std::string> client_urls_;  // as bound
+  std::optional<node::AutoCompaction> auto_compaction_;
+  std::atomic<bool> compaction_failed_{false};
+  std::atomic<bool> failed_{false};
+  pthread_t main_thread_ = pthread_self();
+};
+
+absl::Status Process::open_member() {
+  absl::StatusOr<platform::DataDirectory> directory =
+      platform::DataDirectory::lock(options_.data_dir);
+  if (!directory.ok()) return directory.status();
+  directory_ = *std::move(directory);
+
+  storage::LmdbBackend::Options engine;
+  engine.directory = storage::store_directory(options_.data_dir);
+  engine.unsafe_no_fsync = options_.unsafe_no_fsync;
+  absl::StatusOr<std::unique_ptr<storage::LmdbBackend>> backend =
+      storage::LmdbBackend::open(engine);
+  if (!backend.ok()) return backend.status();
+  backend_ = *std::move(backend);
+
+  const std::chrono::milliseconds election_timeout(options_.election_timeout_ms);
+  node::BootstrapOptions bootstrap;
+  bootstrap.wal_directory =
+      options_.wal_dir.empty() ? storage::wal_directory(options_.data_dir) : options_.wal_dir;
+  bootstrap.name = options_.name;
+  bootstrap.initial_cluster = initial_members(options_);
+  bootstrap.initial_cluster_token = options_.initial_cluster_token;
+  bootstrap.machine.lessor.min_ttl_seconds = lease::min_ttl_seconds(election_timeout);
+  bootstrap.machine.max_learners = static_cast<std::size_t>(options_.max_learners);
+  absl::StatusOr<node::Bootstrapped> bootstrapped =
+      node::bootstrap(disk_, *backend_, random_, bootstrap);
+  if (!bootstrapped.ok()) return bootstrapped.status();
+  if (bootstrapped->torn_tail.cut_bytes > 0) {
+    log_.warn("cut a torn tail off the write-ahead log; nothing of it was ever acknowledged",
+              {{"file", bootstrapped->torn_tail.file},
+               {"offset", bootstrapped->torn_tail.offset},
+               {"bytes", bootstrapped->torn_tail.cut_bytes}});
+  }
+  log_.info(bootstrapped->is_new ? "starting new member" : "restarting local member",
+            {{"local-member-id", node::to_hex(bootstrapped->self.value)},
+             {"cluster-id", node::to_hex(bootstrapped->cluster.value)},
+             {"commit-index", bootstrapped->raft->committed().value},
+             {"applied-index", bootstrapped->machine->applied_index().value}});
+  metrics_.set_member_id(bootstrapped->self.value);
+
+  node::MemberOptions member;
+  member.core.name = options_.name;
+  member.core.client_urls = config::url_texts(options_.advertise_client_urls);
+  member.core.cluster_version = kStorageVersion;
+  member.core.quota_bytes = config::effective_quota_bytes(options_).value_or(0);
+  member.core.election_timeout = election_timeout;
+  member.core.request_timeout = std::chrono::seconds(5) + 2 * election_timeout;
+  member.core.catch_up_entries = options_.snapshot_catchup_entries;
+  member.tick_interval = std::chrono::milliseconds(options_.heartbeat_interval_ms);
+  metrics_.server_quota_backend_bytes.set(static_cast<double>(member.core.quota_bytes));
+  member_ = node::Member::start(std::move(member), *std::move(bootstrapped), *backend_, clock_,
+                                node_log_, [this](const absl::Status& why) { on_fatal(why); });
+  return absl::OkStatus();
+}
+
+absl::Status Process::add_listeners(const std::vector<config::Url>& urls,
+                                    const net::Endpoint& endpoint, const char* what) {
+  for (const config::Url& url : urls) {
+    const absl::StatusOr<std::string> bound = server_->add_listener(url.str(), endpoint);
+    if (!bound.ok()) {
+      return absl::Status(bound.status().code(),
+                          absl::StrCat("listening on ", url.str(), ": ", bound.status().message()));
+    }
+    if (endpoint.serves != net::Serves::kHttpOnly) client_urls_.push_back(*bound);
+    log_.info("listening", {{"for", what}, {"address", *bound}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Process::open_doors() {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  rpc::Options services_options;
+  services_options.max_request_bytes = options_.max_request_bytes;
+  services_options.max_txn_ops = options_.max_txn_ops;
+  services_options.api_version = config::kEtcdVersion;
+  services_options.storage_version = kStorageVersion;
+  if (options_.watch_progress_notify_interval.count() > 0) {
+    services_options.watch_progress_notify_interval =
+        duration_cast<milliseconds>(options_.watch_progress_notify_interval);
+  }
+  rpc_ = std::make_unique<rpc::Rpc>(*member_, services_options, rpc_log_);
+  auto services = std::make_shared<net::GrpcServices>();
+  rpc_->register_services(*services);
+  server_ = std::make_unique<net::Server>(
+      server_options(options_), services,
+      std::make_shared<NetLog>(log_, metrics_, *services, options_.warning_unary_request_duration));
+  for (std::size_t i = 0; i < server_->loop_count(); ++i) rpc_->attach(server_->loop(i));
+
+  health_ = std::make_unique<http::NodeHealth>(*member_);
+  http::PagesOptions pages;
+  pages.versions = [this] {
+    const std::string version = member_->cluster()->cluster_version;
+    return http::Versions{std::string(config::kEtcdVersion), version,
+                          version.empty() ? version : std::string(kStorageVersion)};
+  };
+  pages.cors = options_.cors;
+  pages.host_whitelist = options_.host_whitelist;
+  if (options_.enable_grpc_gateway) {
+    pages.gateway = std::make_shared<http::Gateway>(
+        http::make_grpc_loopback(options_.listen_client_urls.front().str()));
+  }
+  const auto client_pages = std::make_shared<http::Pages>(pages, *health_, metrics_, log_);
+  const bool http_apart = !options_.listen_client_http_urls.empty();
+  absl::Status status =
+      add_listeners(options_.listen_client_urls,
+                    {.serves = http_apart ? net::Serves::kGrpcOnly : net::Serves::kGrpcAndHttp,
+                     .http = client_pages},
+                    "clients");
+  if (status.ok()) {
+    status =
+        add_listeners(options_.listen_client_http_urls,
+                      {.serves = net::Serves::kHttpOnly, .http = client_pages}, "clients' HTTP");
+  }
+  if (status.ok()) {
+    pages.metrics_only = true;
+    status = add_listeners(options_.listen_metrics_urls,
+                           {.serves = net::Serves::kHttpOnly,
+                            .http = std::make_shared<http::Pages>(pages, *health_, metrics_, log_)},
+                           "metrics");
+  }
+  return status;
+}
+
+absl::Status Process::start() {
+  if (absl::Status status = open_member(); !status.ok()) return status;
+  if (absl::Status status = open_doors(); !status.ok()) return status;
+  const absl::StatusOr<config::AutoCompaction> compaction = config::auto_compaction(options_);
+  if (!compaction.ok()) return compaction.status();
+  node::AutoCompaction::Options when;
+  switch (compaction->mode) {
+    case config::AutoCompaction::Mode::kOff:
+      break;
+    case config::AutoCompaction::Mode::kPeriodic:
+      when = {.mode = node::AutoCompaction::Mode::kPeriodic, .period = compaction->period};
+      break;
+    case config::AutoCompaction::Mode::kRevision:
+      when = {.mode = node::AutoCompaction::Mode::kRevision, .revisions = compaction->revisions};
+      break;
+  }
+  auto_compaction_.emplace(when, clock_.monotonic());
+  server_->start();
+  rpc_->set_serving(true);
+  log_.info("ready to serve client requests");
+  for (const std::string& url : client_urls_) {
+    log_.info("serving client traffic insecurely; this is strongly discouraged!",
+              {{"traffic", "grpc+http"}, {"address", url}});
+  }
+  return absl::OkStatus();
+}
+
+void Process::on_fatal(const absl::Status& why) {
+  log_.error("the member can't go on and stops", {telemetry::Field(why)});
+  failed_.store(true);
+  pthread_kill(main_thread_, SIGTERM);
+}
+
+void Process::update_gauges() {
+  const node::NodeStatus status = member_->status();
+  metrics_.server_has_leader.set(status.leader ? 1 : 0);
+  metrics_.server_is_leader.set(status.leader == member_->cluster()->self ? 1 : 0);
+  metrics_.server_is_learner.set(status.is_learner ? 1 : 0);
+  metrics_.server_proposals_committed.set(static_cast<double>(status.committed.value));
+  metrics_.server_proposals_applied.set(static_cast<double>(status.applied.value));
+  metrics_.server_proposals_pending.set(static_cast<double>(status.proposals_pending));
+  metrics_.mvcc_current_revision.set(static_cast<double>(status.revision.value));
+  metrics_.mvcc_compact_revision.set(static_cast<double>(status.compact_revision.value));
+  metrics_.mvcc_db_total_size_bytes.set(static_cast<double>(status.sizes.allocated_bytes));
+  metrics_.mvcc_db_total_size_in_use_bytes.set(static_cast<double>(status.sizes.used_bytes));
+  const std::string version = member_->cluster()->cluster_version;
+  if (!version.empty()) metrics_.set_cluster_version(version.substr(0, version.rfind('.')));
+}
+
+void Process::compact_if_due() {
+  if (compaction_failed_.exchange(false)) auto_compaction_->failed();
+  const node::NodeStatus status = member_->status();
+  const std::optional<Revision> due = auto_compaction_->due(
+      clock_.monotonic(), status.revision, status.leader == member_->cluster()->self);
+  if (!due) return;
+  log_.info("starting auto compaction", {{"revision", due->value}});
+  node::Proposal proposal;
+  proposal.id = member_->next_request_id();
+  proposal.entry = codec::encode_internal(proposal.id, codec::CommandField::kCompaction,
+                                          codec::encode_compaction({.revision = due->value}));
+  proposal.done = [this](const node::Applied& applied) {
+    const absl::Status& result = applied.outcome.status;
+    if (result.ok() || absl::IsOutOfRange(result)) return;  // done, or done by somebody else
+    log_.warn("failed auto compaction", {telemetry::Field(result)});
+    compaction_failed_.store(true);
+  };
+  std::vector<node::Proposal> proposals;
+  proposals.push_back(std::move(proposal));
+  member_->propose(std::move(proposals), in_place_);
+}
+
+int Process::run(const sigset_t& signals) {
+  const timespec interval{0, std::chrono::nanoseconds(kHousekeepingInterval).count()};
+  while (true) {
+    const int signal = sigtimedwait(&signals, nullptr, &interval);
+    if (signal > 0) {
+      if (!failed_.load()) {
+        log_.info("received signal; shutting down", {{"signal", strsignal(signal)}});
+      }
+      break;
+    }
+    update_gauges();
+    compact_if_due();
+  }
+  stop();
+  return failed_.load() ? 1 : 0;
+}
+
+void Process::stop() {
+  rpc_->set_serving(false);
+  server_->stop(kStopGrace);
+  member_->stop();
+  log_.info("closed server", {{"name", options_.name}, {"data-dir", options_.data_dir}});
+}
+
+}  // namespace
+
+int serve(const config::Options& options, const std::vector<config::Notice>& notices) {
+  const sigset_t signals = block_signals();
+  const absl::StatusOr<telemetry::LogOptions> log_options = config::log_options(options);
+  absl::StatusOr<std::unique_ptr<telemetry::Logger>> opened =
+      log_options.ok() ? telemetry::Logger::open(*log_options) : log_options.status();
+  if (!opened.ok()) {
+    return config::report({config::Exit::Kind::kInvalid, std::string(opened.status().message())});
+  }
+  telemetry::Logger& log = **opened;
+  log.info("starting holdfast", {{"release", config::release()},
+                                 {"etcd-version", config::kEtcdVersion},
+                                 {"name", options.name},
+                                 {"data-dir", options.data_dir},
+                                 {"pid", getpid()}});
+  for (const config::Notice& notice : notices) {
+    std::vector<telemetry::Field> fields;
+    for (const auto& [key, value] : notice.fields) fields.emplace_back(key, value);
+    log.log(notice.level, notice.message, fields, std::source_location::current());
+  }
+  Process process(options, log);
+  if (const absl::Status status = process.start(); !status.ok()) {
+    log.fatal("failed to start", {telemetry::Field(status)});
+  }
+  return process.run(signals);
+}
+
+}  // namespace holdfast::cli
