@@ -34,6 +34,7 @@ std::string_view flag_group_title(FlagGroup group);
 enum class FlagStatus : std::uint8_t {
   kUsed,     ///< what it does in etcd
   kMet,      ///< nothing: what it asks for is so anyway; said at start
+  kLater,    ///< nothing yet: what it governs comes with a later release; said at start
   kRefused,  ///< it cannot mean anything here: any value but the default is refused
 };
 

@@ -32,6 +32,9 @@ std::string description(const Flag& flag) {
   if (flag.status == FlagStatus::kMet) {
     text += fmt::format(" [nothing to do: {}]", flag.reason);
   }
+  if (flag.status == FlagStatus::kLater) {
+    text += fmt::format(" [no effect yet: {}]", flag.reason);
+  }
   if (flag.status == FlagStatus::kRefused) {
     text += fmt::format(" [refused: {}]", flag.reason);
   }

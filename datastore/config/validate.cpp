@@ -178,6 +178,11 @@ absl::Status refuse_flags_without_meaning(const Options& options, std::vector<No
                          fmt::format("--{} has nothing to do here: {}", flag.name, flag.reason),
                          {}});
     }
+    if (flag.status == FlagStatus::kLater) {
+      notices.push_back({telemetry::LogLevel::kWarn,
+                         fmt::format("--{} has no effect yet: {}", flag.name, flag.reason),
+                         {}});
+    }
   }
   return absl::OkStatus();
 }

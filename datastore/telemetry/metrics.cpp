@@ -252,13 +252,7 @@ Metrics::Metrics(const MetricsOptions& options)
       batch_entries(registry_.histogram("holdfast_wal_batch_entries",
                                         "Log entries made durable by one sync.",
                                         exponential_buckets(1, 2, 14))),
-      extensive_(options.extensive),
-      client_unaries_(registry_.counter(
-          "etcd_server_client_requests_total", "Client requests by announced API version.",
-          {{"client_api_version", "3.7"}, {"type", "unary"}}, Presence::kOnceUsed)),
-      client_streams_(registry_.counter(
-          "etcd_server_client_requests_total", "Client requests by announced API version.",
-          {{"client_api_version", "3.7"}, {"type", "stream"}}, Presence::kOnceUsed)) {
+      extensive_(options.extensive) {
   add_requests();
   add_health_checks();
   add_info(options);
@@ -286,6 +280,18 @@ void Metrics::add_requests() {
     apply_duration_[i] =
         pair("etcd_server_apply_duration_seconds", "Time to apply an entry, by operation.",
              apply_seconds(), {{"op", kind}, {"version", "v3"}});
+  }
+  std::vector<std::string> versions = {"unknown"};
+  for (int minor = 0; minor <= kNewestMinorKnown; ++minor) {
+    versions.push_back(fmt::format("3.{}", minor));
+  }
+  for (const std::string& version : versions) {
+    const auto count = [&](const char* type) {
+      return &registry_.counter(
+          "etcd_server_client_requests_total", "Client requests by announced API version.",
+          {{"client_api_version", version}, {"type", type}}, Presence::kOnceUsed);
+    };
+    client_versions_.push_back({version, count("unary"), count("stream")});
   }
   range_duration_ =
       pair("etcd_server_range_duration_seconds", "Time to serve a range.", apply_seconds(), {});
@@ -335,6 +341,16 @@ DurationByOutcome Metrics::request_duration(RequestKind kind) const {
 
 DurationByOutcome Metrics::apply_duration(RequestKind kind) const {
   return apply_duration_[static_cast<std::size_t>(kind)];
+}
+
+Counter& Metrics::client_requests(bool stream, std::string_view version) {
+  // "3.7": the minor is the place, behind unknown's.
+  std::size_t place = 0;
+  if (version.size() == 3 && version.starts_with("3.") && version[2] >= '0' && version[2] <= '9') {
+    place = static_cast<std::size_t>(version[2] - '0') + 1;
+  }
+  const ClientVersion& counters = client_versions_[place];
+  return stream ? *counters.stream : *counters.unary;
 }
 
 void Metrics::record_health_check(std::string_view type, std::string_view name, bool success) {

@@ -193,8 +193,8 @@ class Metrics {
   /// Time spent applying.
   DurationByOutcome apply_duration(RequestKind kind) const;
   DurationByOutcome range_duration() const { return range_duration_; }
-  /// Requests by the API version that clients announce; only the current one has its own counter.
-  Counter& client_requests(bool stream) { return stream ? client_streams_ : client_unaries_; }
+  /// Requests by the API version that clients announce: 3.0 to 3.9; all others count as unknown.
+  Counter& client_requests(bool stream, std::string_view version = "3.7");
   /// The outcome of one health check: type is livez or readyz; an unknown pair counts nothing.
   void record_health_check(std::string_view type, std::string_view name, bool success);
 
@@ -229,8 +229,12 @@ class Metrics {
   std::array<DurationByOutcome, kRequestKinds> request_duration_{};
   std::array<DurationByOutcome, kRequestKinds> apply_duration_{};
   DurationByOutcome range_duration_{};
-  Counter& client_unaries_;
-  Counter& client_streams_;
+  struct ClientVersion {
+    std::string version;
+    Counter* unary;
+    Counter* stream;
+  };
+  std::vector<ClientVersion> client_versions_;  // unknown first
   std::vector<HealthCheck> health_checks_;
   std::vector<std::pair<std::string, Gauge*>> cluster_versions_;
   std::map<std::string, GrpcMethodMetrics> grpc_methods_;

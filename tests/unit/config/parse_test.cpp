@@ -300,6 +300,11 @@ TEST(Validation, FlagsMetAnywayAreTold) {
   EXPECT_TRUE(has_notice(parse({"--max-wals=9"}), "--max-wals has nothing to do here"));
 }
 
+TEST(Validation, FlagsWithoutEffectYetAreTold) {
+  EXPECT_TRUE(has_notice(parse({"--bcrypt-cost=9"}), "--bcrypt-cost has no effect yet"));
+  EXPECT_FALSE(has_notice(parse({"--bcrypt-cost=10"}), "no effect yet"));
+}
+
 TEST(Validation, WhatThisReleaseLacksIsRefused) {
   for (const Strings& args : std::initializer_list<Strings>{
            {"--cert-file=a"},

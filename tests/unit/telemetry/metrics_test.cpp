@@ -127,6 +127,16 @@ TEST(Metrics, CountAGrpcMethodByCode) {
   EXPECT_THAT(text, Not(HasSubstr("grpc_server_handling_seconds")));
 }
 
+TEST(Metrics, CountRequestsByTheVersionClientsAnnounce) {
+  Metrics metrics({});
+  metrics.client_requests(false, "3.6").add(2);
+  metrics.client_requests(true, "3.x\"hostile").add();
+  const std::string text = metrics.text();
+  EXPECT_THAT(text, HasSubstr("{client_api_version=\"3.6\",type=\"unary\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("{client_api_version=\"unknown\",type=\"stream\"} 1\n"));
+  EXPECT_THAT(text, Not(HasSubstr("hostile")));
+}
+
 TEST(Metrics, ShowOneClusterVersion) {
   Metrics metrics({});
   EXPECT_THAT(metrics.text(), Not(HasSubstr("etcd_cluster_version")));
