@@ -405,7 +405,13 @@ std::optional<mvcc::DrainBatch> Core::take_drain(Time now, bool all) {
                    compaction_stage_ == CompactionStage::kWaitForDrain;
   if (!all && !due) return std::nullopt;
   mvcc::DrainBatch batch = store.take_drain(kNoLimit);
-  if (batch.empty()) return std::nullopt;
+  if (batch.empty()) {
+    // All is in the engine already: a drain ended while the compaction was being read.
+    if (compaction_stage_ == CompactionStage::kWaitForDrain) {
+      compaction_stage_ = CompactionStage::kRead;
+    }
+    return std::nullopt;
+  }
   drain_in_flight_ = true;
   last_drain_ = now;
   return batch;
