@@ -162,7 +162,10 @@ Bytes encode_internal(std::uint64_t id, CommandField field, BytesView request) {
 }
 
 absl::Status decode_internal(BytesView bytes, Command* out) {
-  *out = {};
+  out->id = 0;
+  out->username = {};
+  out->auth_revision = 0;
+  out->body.emplace<std::monostate>();
   bool has_body = false;
   std::uint64_t legacy_id = 0;
   WireReader reader(bytes);

@@ -18,6 +18,14 @@ constexpr std::uint32_t kEventsField = 11;
 /// More than any header takes: four 64-bit numbers and their tags.
 constexpr std::size_t kMaxHeaderBytes = 2 + 4 * (1 + kMaxVarintBytes);
 
+static_assert(kMaxHeaderBytes - 2 < 0x80, "a header's length is one byte");
+
+char* write_number(std::uint32_t field, std::uint64_t value, char* out) {
+  if (value == 0) return out;
+  *out++ = static_cast<char>(varint_tag(field));
+  return write_varint(value, out);
+}
+
 std::size_t header_body_size_bytes(const ResponseHeader& header) {
   return varint_field_size_bytes(1, header.cluster.value) +
          varint_field_size_bytes(2, header.member.value) +
@@ -114,12 +122,16 @@ class TxnEncoder {
 }  // namespace
 
 void append_header(const ResponseHeader& header, Bytes* out) {
-  WireWriter writer(out);
-  writer.message_header(kHeaderField, header_body_size_bytes(header));
-  writer.varint(1, header.cluster.value);
-  writer.varint(2, header.member.value);
-  writer.int64(3, header.revision.value);
-  writer.varint(4, header.raft_term.value);
+  // One append: this is in every answer.
+  char buffer[kMaxHeaderBytes];
+  char* end = buffer;
+  *end++ = static_cast<char>(bytes_tag(kHeaderField));
+  *end++ = static_cast<char>(header_body_size_bytes(header));
+  end = write_number(1, header.cluster.value, end);
+  end = write_number(2, header.member.value, end);
+  end = write_number(3, static_cast<std::uint64_t>(header.revision.value), end);
+  end = write_number(4, header.raft_term.value, end);
+  out->append(buffer, static_cast<std::size_t>(end - buffer));
 }
 
 void append_key_value(std::uint32_t field, BytesView kv, Bytes* out) {

@@ -36,6 +36,17 @@ constexpr std::size_t varint_size_bytes(std::uint64_t v) {
   return (static_cast<std::size_t>(std::bit_width(v | 1)) + 6) / 7;
 }
 
+/// Writes `value` to `out`, which has room for kMaxVarintBytes. Returns the end of what was
+/// written.
+inline char* write_varint(std::uint64_t value, char* out) {
+  while (value >= 0x80) {
+    *out++ = static_cast<char>(value | 0x80);
+    value >>= 7;
+  }
+  *out++ = static_cast<char>(value);
+  return out;
+}
+
 /// Reads one message, field by field, never past its end and without copying.
 ///
 ///     WireReader reader(bytes);
@@ -76,6 +87,13 @@ class WireReader {
   std::uint64_t varint() {
     if (__builtin_expect(cursor_ != end_ && static_cast<unsigned char>(*cursor_) < 0x80, 1)) {
       return static_cast<unsigned char>(*cursor_++);
+    }
+    // Two bytes: most lengths, and the tags of fields from 16 on.
+    if (end_ - cursor_ >= 2 && static_cast<unsigned char>(cursor_[1]) < 0x80) {
+      const std::uint64_t low = static_cast<unsigned char>(cursor_[0]) & 0x7f;
+      const std::uint64_t high = static_cast<unsigned char>(cursor_[1]);
+      cursor_ += 2;
+      return low | high << 7;
     }
     return long_varint();
   }
@@ -158,13 +176,7 @@ class WireWriter {
   /// A bare varint.
   void raw(std::uint64_t value) {
     char buffer[kMaxVarintBytes];
-    std::size_t n = 0;
-    while (value >= 0x80) {
-      buffer[n++] = static_cast<char>(value | 0x80);
-      value >>= 7;
-    }
-    buffer[n++] = static_cast<char>(value);
-    out_->append(buffer, n);
+    out_->append(buffer, static_cast<std::size_t>(write_varint(value, buffer) - buffer));
   }
 
  private:
