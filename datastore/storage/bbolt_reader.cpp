@@ -136,7 +136,7 @@ absl::StatusOr<BboltCursor> BboltReader::bucket(BytesView name) const {
   if (top.value().size() < kBucketHeaderBytes) {
     return damaged(absl::StrCat("bucket ", std::string(name), " has no header"));
   }
-  const std::uint64_t root = load_le64(top.value().data());
+  const std::uint64_t root = load_le64(top.value().begin());
   return BboltCursor(*this, root, root == 0 ? top.value().substr(kBucketHeaderBytes) : BytesView());
 }
 
@@ -232,7 +232,7 @@ bool BboltCursor::push_page(std::uint64_t id) {
   visited_[id] = true;
   if (path_.size() >= kMaxDepth) return fail(id, "is nested too deeply");
   const BytesView from = reader_->database_.substr(id * reader_->page_bytes_);
-  const PageHeader header = load_page_header(from.data());
+  const PageHeader header = load_page_header(from.begin());
   if (header.id != id) return fail(id, absl::StrCat("says it is page ", header.id));
   if (header.overflow >= reader_->page_count_ - id) return fail(id, "overflows the file");
   return push_frame(id,
@@ -241,7 +241,7 @@ bool BboltCursor::push_page(std::uint64_t id) {
 
 bool BboltCursor::push_frame(std::uint64_t id, BytesView data) {
   if (data.size() < kPageHeaderBytes) return fail(id, "has no header");
-  const PageHeader header = load_page_header(data.data());
+  const PageHeader header = load_page_header(data.begin());
   const bool leaf = header.flags == kLeafPage;
   if (!leaf && header.flags != kBranchPage) {
     return fail(id, absl::StrCat("has flags ", header.flags, ", not of a branch or leaf"));

@@ -148,7 +148,7 @@ void BboltPacker::add_child(std::size_t level, Child child) {
   levels_[level].current.push(child);
 }
 
-absl::StatusOr<BboltWriter> BboltWriter::plan(ports::BackendRead& read, Options options) {
+absl::StatusOr<BboltWriter> BboltWriter::plan(ports::BackendRead& read, const Options& options) {
   BboltWriter writer(read, options.chunk_bytes);
   if (absl::Status s = writer.load_meta(options.meta_overrides); !s.ok()) return s;
   BboltPacker counter(kFirstDataPage, nullptr);

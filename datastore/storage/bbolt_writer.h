@@ -78,7 +78,7 @@ class BboltWriter {
 
   /// First pass. `read` must outlive the writer.
   /// Errors: DataLoss from the snapshot; OutOfRange for a key that bbolt cannot hold.
-  static absl::StatusOr<BboltWriter> plan(ports::BackendRead& read, Options options);
+  static absl::StatusOr<BboltWriter> plan(ports::BackendRead& read, const Options& options);
 
   /// Of the whole file, without a digest; known before the first byte.
   std::uint64_t size_bytes() const;

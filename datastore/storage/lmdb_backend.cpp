@@ -128,7 +128,7 @@ absl::Status LmdbBackend::open_databases() {
   if (rc != 0) return give_up(error(rc, "open"));
   if (absl::Status s = check_format_record(from_mdb(record), path_); !s.ok()) return give_up(s);
   for (std::size_t i = 0; i < ports::kBucketCount; ++i) {
-    rc = mdb_dbi_open(txn, ports::kBucketNames[i].data(), 0, &databases_[i]);
+    rc = mdb_dbi_open(txn, Bytes(ports::kBucketNames[i]).c_str(), 0, &databases_[i]);
     if (rc != 0) {
       return give_up(error(rc, "open bucket " + std::string(ports::kBucketNames[i])));
     }

@@ -42,7 +42,7 @@ int fill_new_store(MDB_env* env) {
   int rc = mdb_dbi_open(txn, kFormatDatabase, MDB_CREATE, &database);
   if (rc == 0) rc = mdb_put(txn, database, &name, &value, 0);
   for (const BytesView bucket : ports::kBucketNames) {
-    if (rc == 0) rc = mdb_dbi_open(txn, bucket.data(), MDB_CREATE, &database);
+    if (rc == 0) rc = mdb_dbi_open(txn, Bytes(bucket).c_str(), MDB_CREATE, &database);
   }
   if (rc == 0) return mdb_txn_commit(txn);
   mdb_txn_abort(txn);
@@ -67,7 +67,7 @@ absl::Status check_format_record(BytesView record, const std::string& path) {
                      ": its format record is damaged; remove the data directory and let this "
                      "member join again, or restore a snapshot"));
   }
-  const std::uint32_t version = load_le32(record.data());
+  const std::uint32_t version = load_le32(record.begin());
   if (version != kFormatVersion) {
     return absl::FailedPreconditionError(absl::StrCat(
         "store ", path, ": has format ", version, ", this release reads ", kFormatVersion,

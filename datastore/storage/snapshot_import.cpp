@@ -103,7 +103,7 @@ absl::Status copy_bucket(const BboltReader& snapshot, Bucket bucket, Batches& ba
         return absl::DataLossError("the snapshot has a key in bucket key that is no revision");
       }
       // Keys ascend, so the last is the newest.
-      latest = Revision(static_cast<std::int64_t>(load_be64(cursor->key().data())));
+      latest = Revision(static_cast<std::int64_t>(load_be64(cursor->key().begin())));
     }
     if (absl::Status s = batches.add(bucket, cursor->key(), cursor->value()); !s.ok()) return s;
   }

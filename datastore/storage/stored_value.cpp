@@ -53,7 +53,7 @@ void encode_stored(ports::Bucket bucket, BytesView key, BytesView value, char* o
 absl::StatusOr<BytesView> decode_stored(ports::Bucket bucket, BytesView key, BytesView stored) {
   if (stored.size() >= kValueHeaderBytes) {
     const BytesView value = stored.substr(kValueHeaderBytes);
-    if (load_le32(stored.data()) == stored_checksum(bucket, key, value)) return value;
+    if (load_le32(stored.begin()) == stored_checksum(bucket, key, value)) return value;
   }
   return absl::DataLossError(
       absl::StrCat("the store is damaged: wrong checksum in ", describe_entry(bucket, key),
@@ -65,7 +65,7 @@ std::optional<BundleItem> BundleReader::next() {
   if (rest_.empty() || malformed_) return std::nullopt;
   malformed_ = true;  // unless all of what follows holds
   if (rest_.size() < kItemHeaderBytes) return std::nullopt;
-  const std::size_t key_bytes = load_le32(rest_.data());
+  const std::size_t key_bytes = load_le32(rest_.begin());
   const std::size_t value_bytes = load_le32(rest_.data() + 4);
   rest_.remove_prefix(kItemHeaderBytes);
   if (key_bytes < kBundlePrefixBytes || key_bytes + value_bytes > rest_.size()) {

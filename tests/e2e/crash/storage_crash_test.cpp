@@ -82,6 +82,7 @@ class Workload {
       const std::size_t begun_at = FileTrace::operations().size();
       ASSERT_TRUE(commit(static_cast<std::uint64_t>(i)).ok());
       remember(begun_at);
+      if (dice_.chance(1, 4)) compact();
       if (dice_.chance(1, 3)) {
         ASSERT_TRUE(store_.reclaim(1 + dice_.below(400000)).ok());
       }
@@ -117,6 +118,16 @@ class Workload {
   const std::vector<Commit>& commits() const { return commits_; }
 
  private:
+  /// Changes no content: an image from before, amid or after it holds the same commit.
+  void compact() {
+    Bytes from;
+    do {
+      auto next = store_.compact_step(Bucket::kKey, from, 1 + dice_.below(300));
+      ASSERT_TRUE(next.ok()) << next.status();
+      from = *std::move(next);
+    } while (!from.empty());
+  }
+
   void remember(std::size_t begun_at) {
     const auto content = content_of(store_);
     ASSERT_TRUE(content.ok()) << content.status();
