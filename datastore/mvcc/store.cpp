@@ -33,9 +33,7 @@ std::shared_ptr<const void> Change::owner() const {
 
 // ---- WriteTxn ----------------------------------------------------------------------------------
 
-WriteTxn::~WriteTxn() {
-  HOLDFAST_CHECK(store_ == nullptr || !store_->state_->txn_open);
-}
+WriteTxn::~WriteTxn() { HOLDFAST_CHECK(ended_); }
 
 std::optional<KeyPosition> WriteTxn::find(BytesView key) const {
   const KeyEntry* entry = store_->state_->index.find(key);
@@ -103,7 +101,8 @@ absl::Span<const Change> WriteTxn::changes() const {
 
 Revision WriteTxn::end() {
   Store& store = *store_;
-  HOLDFAST_CHECK(store.state_->txn_open);
+  HOLDFAST_CHECK(!ended_);
+  ended_ = true;
   store.state_->txn_open = false;
   if (!store.state_->changes.empty()) store.revision_ = store.revision_.next();
   return store.revision_;

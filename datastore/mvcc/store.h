@@ -51,7 +51,8 @@ struct Change {
 /// There is no way back: what was put is put.
 class WriteTxn {
  public:
-  WriteTxn(WriteTxn&& other) noexcept : store_(std::exchange(other.store_, nullptr)) {}
+  WriteTxn(WriteTxn&& other) noexcept
+      : store_(other.store_), ended_(std::exchange(other.ended_, true)) {}
   WriteTxn& operator=(WriteTxn&&) = delete;
   /// end() must have been called.
   ~WriteTxn();
@@ -83,7 +84,9 @@ class WriteTxn {
  private:
   friend class Store;
   explicit WriteTxn(Store* store) : store_(store) {}
+
   Store* store_;
+  bool ended_ = false;
 };
 
 /// A compaction that was accepted and not yet carried out.
