@@ -211,6 +211,7 @@ void KeyIndex::free_tree(IndexNode* node) {
 
 void KeyIndex::set_prefix(IndexNode* node, std::size_t prefix_size) {
   node->prefix_size_ = static_cast<std::uint32_t>(prefix_size);
+  for (std::size_t i = 0; i < node->count_; ++i) node->entries_[i]->prefetch();
   for (std::size_t i = 0; i < node->count_; ++i) {
     node->heads_[i] = head_of(node->entries_[i]->key(), prefix_size);
   }

@@ -33,7 +33,9 @@ std::shared_ptr<const void> Change::owner() const {
 
 // ---- WriteTxn ----------------------------------------------------------------------------------
 
-WriteTxn::~WriteTxn() { HOLDFAST_CHECK(ended_); }
+WriteTxn::~WriteTxn() {
+  HOLDFAST_CHECK(ended_);
+}
 
 std::optional<KeyPosition> WriteTxn::find(BytesView key) const {
   const KeyEntry* entry = store_->state_->index.find(key);
