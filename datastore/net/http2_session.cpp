@@ -35,8 +35,8 @@ Http2Session::Http2Session(Connection& connection)
       drain_timer_([](void* self) { of(self).on_drain_timer(); }, this) {
   const ServerOptions& options = connection.options();
   const Http2Config& config = connection.home().http2;
-  HOLDFAST_CHECK(nghttp2_session_server_new2(&session_, config.callbacks, this, config.option) ==
-                 0);
+  HOLDFAST_CHECK(nghttp2_session_server_new3(&session_, config.callbacks, this, config.option,
+                                             connection.home().http2_memory.memory()) == 0);
   const std::array<nghttp2_settings_entry, 4> settings = {{
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,

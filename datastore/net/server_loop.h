@@ -14,6 +14,7 @@
 #include "datastore/net/options.h"
 #include "datastore/net/output_queue.h"
 #include "datastore/net/request_budget.h"
+#include "datastore/net/small_block_pool.h"
 
 namespace holdfast::net {
 
@@ -50,6 +51,7 @@ struct ServerLoop : std::enable_shared_from_this<ServerLoop> {
              std::shared_ptr<NetObserver> net_observer);
   ~ServerLoop();
 
+  SmallBlockPool http2_memory;  // first, because the loop's last tasks may still hold headers
   EventLoop loop;
   const ServerOptions options;
   const std::shared_ptr<const GrpcServices> services;

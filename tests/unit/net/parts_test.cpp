@@ -9,6 +9,7 @@
 #include "datastore/net/gzip.h"
 #include "datastore/net/output_queue.h"
 #include "datastore/net/rate_limit.h"
+#include "datastore/net/small_block_pool.h"
 #include "datastore/net/timer_wheel.h"
 
 namespace holdfast::net {
@@ -197,6 +198,24 @@ TEST(OutputQueue, WritesEverythingInOrderThroughShortWrites) {
   }
   while (!queue.empty()) queue.write_to(transport);
   EXPECT_EQ(transport.written, all);
+}
+
+TEST(SmallBlockPool, KeepsContentsThroughGrowthAndZeroesWhatShouldBe) {
+  SmallBlockPool pool;
+  nghttp2_mem* memory = pool.memory();
+  for (const std::size_t size : {0UL, 1UL, 32UL, 33UL, 1024UL, 1025UL, 100'000UL}) {
+    char* block = static_cast<char*>(memory->malloc(size, memory->mem_user_data));
+    std::fill_n(block, size, 'x');
+    block = static_cast<char*>(memory->realloc(block, size * 3 + 1, memory->mem_user_data));
+    EXPECT_EQ(BytesView(block, size), std::string(size, 'x'));
+    std::fill_n(block, size * 3 + 1, 'y');
+    memory->free(block, memory->mem_user_data);
+    char* zeroed = static_cast<char*>(memory->calloc(3, size, memory->mem_user_data));
+    EXPECT_EQ(BytesView(zeroed, size * 3), std::string(size * 3, '\0'));
+    memory->free(zeroed, memory->mem_user_data);
+  }
+  memory->free(nullptr, memory->mem_user_data);
+  EXPECT_EQ(memory->calloc(~0UL / 2, 3, memory->mem_user_data), nullptr);
 }
 
 TEST(RateLimit, AllowsABurstThenTheRate) {
