@@ -189,8 +189,8 @@ void Core::expire_leases(Time now) {
 absl::Status Core::turn(Time now) {
   machine_->lessor().advance_to(now);
   if (absl::Status status = run_raft(now); !status.ok()) return status;
-  step_compaction(now);
   publish();
+  step_compaction(now);  // between batches: it stages deletes of its own
   answer_reads();
   return absl::OkStatus();
 }

@@ -34,9 +34,11 @@ void alarm(LoopState& state, net::CallRef call, BytesView bytes) {
 }
 
 std::string alarm_text(const statemachine::AlarmOutcome::Alarm& alarm) {
+  // The text form of an AlarmMember: fields at their default are left out.
+  const std::string member =
+      alarm.member.value == 0 ? "" : absl::StrCat("memberID:", alarm.member.value, " ");
   const auto type = static_cast<etcdserverpb::AlarmType>(alarm.type);
-  return absl::StrCat("memberID:", alarm.member.value,
-                      " alarm:", etcdserverpb::AlarmType_Name(type));
+  return absl::StrCat(member, "alarm:", etcdserverpb::AlarmType_Name(type));
 }
 
 void status(LoopState& state, net::CallRef call, const etcdserverpb::StatusRequest&) {
