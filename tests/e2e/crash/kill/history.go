@@ -1,11 +1,11 @@
-// Package crash kills a member again and again while clients write, and holds it to its promises:
+// Package kill kills a member again and again while clients write, and holds it to its promises:
 // what was acknowledged is there, nothing is there twice, revisions never go back, and what readers
 // saw can be put into one order.
 //
 // The way: every write carries a value of its own. After each restart the member's own history, read
 // through a watch from the last checked revision, says which writes of unknown outcome took effect.
 // So every kill closes a complete history, which is checked at once and need not be remembered.
-package crash
+package kill
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package crash
+package kill
 
 import (
 	"context"
