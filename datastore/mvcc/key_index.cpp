@@ -92,8 +92,13 @@ IndexIterator::IndexIterator(const IndexNode* root, BytesView from) {
 }
 
 void IndexIterator::next() {
+  constexpr std::size_t kPrefetchSlots = 8;
   Step& step = path_[depth_ - 1];
-  if (++step.slot == step.node->count()) climb_to_next_leaf();
+  if (++step.slot == step.node->count()) {
+    climb_to_next_leaf();
+  } else if (step.slot + kPrefetchSlots < step.node->count()) {
+    step.node->entry(step.slot + kPrefetchSlots)->prefetch();
+  }
 }
 
 void IndexIterator::climb_to_next_leaf() {
