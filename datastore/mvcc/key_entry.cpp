@@ -45,6 +45,8 @@ std::size_t KeyEntry::bytes(std::size_t key_size) {
 KeyEntry::KeyEntry(BytesView key, const HistoryItem& only)
     : array_(nullptr), only_(only), key_size_(static_cast<std::uint32_t>(key.size())) {
   // Past the declared array, within the allocation: memcpy on the object's storage.
+  // The empty key (of a restore's revision bump) may have no address.
+  if (key.empty()) return;
   std::memcpy(reinterpret_cast<char*>(this) + offsetof(KeyEntry, key_), key.data(), key.size());
 }
 
