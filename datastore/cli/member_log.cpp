@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
+#include "datastore/cli/command_metrics.h"
 #include "datastore/node/identity.h"
 
 namespace holdfast::cli {
@@ -88,6 +89,11 @@ void NodeLog::applied(std::size_t entries, node::Time took) {
             {{"took", took},
              {"expected-duration", slow_apply_},
              {"entries", static_cast<std::uint64_t>(entries)}});
+}
+
+void NodeLog::command_applied(const statemachine::Command& command,
+                              const statemachine::Outcome& outcome, node::Time took) {
+  count_command(metrics_, command, outcome, seconds(took));
 }
 
 void NodeLog::lease_expired(LeaseId) {
@@ -181,7 +187,12 @@ void NetLog::rpc_finished(int, const net::RpcSummary& summary) {
   method.grpc->observe_end(static_cast<std::size_t>(summary.code), took);
   if (summary.method->kind != net::MethodKind::kUnary) return;
   if (method.kind != RequestKind::kUnknown) {
-    metrics_.request_duration(method.kind).observe(took, summary.code == absl::StatusCode::kOk);
+    const bool success = summary.code == absl::StatusCode::kOk;
+    metrics_.request_duration(method.kind).observe(took, success);
+    if (method.kind == RequestKind::kRange) {
+      metrics_.range_duration().observe(took, success);
+      metrics_.mvcc_range.add();
+    }
   }
   if (summary.duration < slow_request_) return;
   log_.warn(slow_limiter_, "request stats",
@@ -195,8 +206,8 @@ void NetLog::rpc_finished(int, const net::RpcSummary& summary) {
 
 // --- the services -------------------------------------------------------------------------------
 
-void RpcLog::client_request(bool streaming, std::string_view) {
-  metrics_.client_requests(streaming).add();
+void RpcLog::client_request(bool streaming, std::string_view version) {
+  metrics_.client_requests(streaming, version).add();
 }
 
 void RpcLog::watch_stream_opened(int) {

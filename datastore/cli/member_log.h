@@ -25,6 +25,8 @@ class NodeLog final : public node::MemberObserver {
   void wal_writable_again() override;
   void became_leader(Term term) override;
   void applied(std::size_t entries, node::Time took) override;
+  void command_applied(const statemachine::Command& command, const statemachine::Outcome& outcome,
+                       node::Time took) override;
   void lease_expired(LeaseId lease) override;
   void compaction_scheduled(Revision revision) override;
   void compaction_finished(Revision revision, node::Time took) override;

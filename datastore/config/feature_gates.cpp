@@ -4,7 +4,6 @@
 #include <array>
 
 #include "datastore/base/check.h"
-#include "fmt/format.h"
 
 namespace holdfast::config {
 namespace {
@@ -37,6 +36,10 @@ std::span<const FeatureGate> feature_gates() {
   return kGates;
 }
 
+bool is_feature_gate(std::string_view name) {
+  return find_gate(name) != nullptr;
+}
+
 bool feature_enabled(const Options& options, std::string_view name) {
   const FeatureGate* gate = find_gate(name);
   HOLDFAST_CHECK(gate != nullptr);
@@ -49,11 +52,6 @@ bool feature_enabled(const Options& options, std::string_view name) {
 }
 
 absl::Status validate_feature_gates(const Options& options) {
-  for (const auto& [name, on] : options.feature_gates) {
-    if (find_gate(name) == nullptr) {
-      return absl::InvalidArgumentError(fmt::format("unrecognized feature gate: {}", name));
-    }
-  }
   if (feature_enabled(options, "LeaseCheckpointPersist") &&
       !feature_enabled(options, "LeaseCheckpoint")) {
     return absl::InvalidArgumentError(

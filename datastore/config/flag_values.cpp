@@ -4,6 +4,7 @@
 #include <array>
 #include <numeric>
 
+#include "datastore/config/feature_gates.h"
 #include "datastore/config/flags.h"
 #include "datastore/config/go_values.h"
 #include "datastore/telemetry/log_line.h"
@@ -75,12 +76,16 @@ struct Setter {
       if (equals == std::string::npos) {
         return absl::InvalidArgumentError(fmt::format("missing bool value for {}", part));
       }
-      const std::optional<bool> value = parse_bool(trim(part.substr(equals + 1)));
+      const std::optional<bool> value = parse_bool(trim(std::string_view(part).substr(equals + 1)));
       if (!value) {
         return absl::InvalidArgumentError(
             fmt::format("invalid value of {}: must be true or false", part));
       }
-      field[std::string(trim(part.substr(0, equals)))] = *value;
+      const std::string name(trim(std::string_view(part).substr(0, equals)));
+      if (!is_feature_gate(name)) {
+        return absl::InvalidArgumentError(fmt::format("unrecognized feature gate: {}", name));
+      }
+      field[name] = *value;
     }
     return absl::OkStatus();
   }

@@ -254,6 +254,7 @@ absl::Status Core::persist(const raft::Output& output) {
 absl::Status Core::apply(absl::Span<const raft::Entry> committed, Time now) {
   if (committed.empty()) return absl::OkStatus();
   const Time started = clock_.monotonic();
+  last_applied_at_ = started;
   for (const raft::Entry& entry : committed) {
     const absl::Status status = entry.type == raft::EntryType::kNormal ? apply_normal(entry, now)
                                                                        : apply_conf_change(entry);
@@ -283,6 +284,9 @@ absl::Status Core::apply_normal(const raft::Entry& entry, Time now) {
   }
   absl::StatusOr<statemachine::Outcome> outcome = machine_->apply(entry.index, entry.term, command);
   if (!outcome.ok()) return outcome.status();
+  const Time applied_at = clock_.monotonic();
+  observer_.command_applied(command, *outcome,
+                            applied_at - std::exchange(last_applied_at_, applied_at));
   answer(command.id, Applied{*std::move(outcome), raft_->term(), entry.index});
   return absl::OkStatus();
 }

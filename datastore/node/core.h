@@ -36,6 +36,9 @@ class CoreObserver {
   virtual void wal_writable_again() {}
   virtual void became_leader(Term /*term*/) {}
   virtual void applied(std::size_t /*entries*/, Time /*took*/) {}
+  /// One of them, a command; `took` is the time since the one before.
+  virtual void command_applied(const statemachine::Command& /*command*/,
+                               const statemachine::Outcome& /*outcome*/, Time /*took*/) {}
   virtual void lease_expired(LeaseId /*lease*/) {}
   virtual void compaction_scheduled(Revision /*revision*/) {}
   virtual void compaction_finished(Revision /*revision*/, Time /*took*/) {}
@@ -245,6 +248,7 @@ class Core {
   CompactionStage compaction_stage_ = CompactionStage::kIdle;
   bool compaction_is_read_ = false;
   Time compaction_started_{0};
+  Time last_applied_at_{};
   std::uint64_t proposals_committed_ = 0;
   std::uint64_t proposals_failed_ = 0;
   std::uint64_t leader_changes_ = 0;
