@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "datastore/cli/initial_cluster.h"
 #include "datastore/cli/member_log.h"
 #include "datastore/codec/internal_request.h"
 #include "datastore/config/parse.h"
@@ -65,21 +65,6 @@ sigset_t block_signals() {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return set;
-}
-
-std::vector<node::InitialMember> initial_members(const config::Options& options) {
-  std::vector<node::InitialMember> members;
-  for (const absl::string_view part : absl::StrSplit(options.initial_cluster, ',')) {
-    const std::pair<std::string, std::string> named = absl::StrSplit(part, absl::MaxSplits('=', 1));
-    const auto at = std::find_if(members.begin(), members.end(),
-                                 [&](const auto& member) { return member.name == named.first; });
-    if (at != members.end()) {
-      at->peer_urls.push_back(named.second);
-    } else {
-      members.push_back({named.first, {named.second}});
-    }
-  }
-  return members;
 }
 
 net::ServerOptions server_options(const config::Options& options) {
@@ -169,7 +154,7 @@ absl::Status Process::open_member() {
   bootstrap.wal_directory =
       options_.wal_dir.empty() ? storage::wal_directory(options_.data_dir) : options_.wal_dir;
   bootstrap.name = options_.name;
-  bootstrap.initial_cluster = initial_members(options_);
+  bootstrap.initial_cluster = parse_initial_cluster(options_.initial_cluster);
   bootstrap.initial_cluster_token = options_.initial_cluster_token;
   bootstrap.machine.lessor.min_ttl_seconds = lease::min_ttl_seconds(election_timeout);
   bootstrap.machine.max_learners = static_cast<std::size_t>(options_.max_learners);

@@ -12,41 +12,6 @@ namespace holdfast::node {
 
 namespace {
 
-struct FirstEntries {
-  MemberId self;
-  ClusterId cluster;
-  std::vector<raft::Entry> entries;
-};
-
-/// The entries that begin a cluster: one per member, ascending by id. Source: etcd-facts 2.5.
-absl::StatusOr<FirstEntries> first_entries(const BootstrapOptions& options) {
-  FirstEntries first;
-  std::vector<std::pair<MemberId, const InitialMember*>> members;
-  for (const InitialMember& member : options.initial_cluster) {
-    const MemberId id = static_member_id(member.peer_urls, options.initial_cluster_token);
-    members.emplace_back(id, &member);
-    if (member.name == options.name) first.self = id;
-  }
-  if (!first.self) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("couldn't find local name \"", options.name,
-                     "\" in the initial cluster configuration; add it to --initial-cluster"));
-  }
-  std::sort(members.begin(), members.end());
-  std::vector<MemberId> ids;
-  for (const auto& [id, member] : members) {
-    ids.push_back(id);
-    raft::ConfChange change;
-    change.type = raft::ConfChangeType::kAddVoter;
-    change.node = id;
-    change.context = statemachine::member_json({.id = id, .peer_urls = member->peer_urls});
-    first.entries.push_back(raft::Entry{Term(1), Index(ids.size()), raft::EntryType::kConfChange,
-                                        codec::encode(change)});
-  }
-  first.cluster = cluster_id(ids);
-  return first;
-}
-
 raft::ConfState conf_of(const statemachine::ClusterState& cluster) {
   raft::ConfState conf;
   for (const auto& [id, member] : cluster.members) {
@@ -129,6 +94,34 @@ absl::StatusOr<Bootstrapped> resume(ports::Disk& disk, const BootstrapOptions& o
 }
 
 }  // namespace
+
+absl::StatusOr<FirstEntries> first_entries(const BootstrapOptions& options) {
+  FirstEntries first;
+  for (const InitialMember& member : options.initial_cluster) {
+    const MemberId id = static_member_id(member.peer_urls, options.initial_cluster_token);
+    first.members.push_back({.id = id, .peer_urls = member.peer_urls});
+    if (member.name == options.name) first.self = id;
+  }
+  if (!first.self) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("couldn't find local name \"", options.name,
+                     "\" in the initial cluster configuration; add it to --initial-cluster"));
+  }
+  std::sort(first.members.begin(), first.members.end(),
+            [](const auto& a, const auto& b) { return a.id < b.id; });
+  std::vector<MemberId> ids;
+  for (const statemachine::Member& member : first.members) {
+    ids.push_back(member.id);
+    raft::ConfChange change;
+    change.type = raft::ConfChangeType::kAddVoter;
+    change.node = member.id;
+    change.context = statemachine::member_json(member);
+    first.entries.push_back(raft::Entry{Term(1), Index(ids.size()), raft::EntryType::kConfChange,
+                                        codec::encode(change)});
+  }
+  first.cluster = cluster_id(ids);
+  return first;
+}
 
 absl::StatusOr<Bootstrapped> bootstrap(ports::Disk& disk, ports::KvBackend& backend,
                                        ports::Random& random, const BootstrapOptions& options) {

@@ -31,6 +31,18 @@ struct BootstrapOptions {
   statemachine::StateMachineOptions machine;
 };
 
+/// How a cluster begins.
+struct FirstEntries {
+  MemberId self;
+  ClusterId cluster;
+  std::vector<statemachine::Member> members;  // ascending by id
+  /// Entries 1..n of term 1: one per member. Source: etcd-facts 2.5.
+  std::vector<raft::Entry> entries;
+};
+
+/// From name, initial_cluster and its token. Errors: InvalidArgument if the name is not among them.
+absl::StatusOr<FirstEntries> first_entries(const BootstrapOptions& options);
+
 /// A member as it stands on disk, ready to run.
 struct Bootstrapped {
   MemberId self;

@@ -1,0 +1,129 @@
+#include "datastore/cli/restore.h"
+
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "datastore/node/identity.h"
+#include "datastore/raft/types.h"
+#include "datastore/statemachine/cluster_state.h"
+#include "datastore/storage/bbolt_reader.h"
+#include "datastore/storage/layout.h"
+#include "datastore/storage/lmdb_backend.h"
+#include "datastore/storage/snapshot_import.h"
+#include "datastore/wal/wal.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+/// The log of a cluster that begins after entries 1..n, which added its n members in term 1: what
+/// etcdutl writes too. Source: etcd-facts 5.4.
+absl::Status make_log(ports::Disk& disk, ports::Random& random, const std::string& directory,
+                      const node::FirstEntries& first, const raft::ConfState& conf) {
+  const Index last = first.entries.back().index;
+  std::uint64_t marker = 0;
+  while (marker == 0) marker = random.next();
+  absl::StatusOr<std::unique_ptr<wal::Wal>> log =
+      wal::Wal::create(disk, directory, {first.cluster, first.self}, marker, {conf, last, Term(1)});
+  if (!log.ok()) return log.status();
+  wal::Batch batch;
+  batch.hard_state = raft::HardState{Term(1), MemberId(), last};
+  return (*log)->append(batch);
+}
+
+absl::StatusOr<storage::ImportResult> make_store(const RestoreRequest& request,
+                                                 const std::string& directory,
+                                                 const node::FirstEntries& first) {
+  const absl::StatusOr<std::unique_ptr<storage::BboltReader>> snapshot = storage::BboltReader::open(
+      request.snapshot_file, {.verify_digest = !request.skip_hash_check});
+  if (!snapshot.ok()) return snapshot.status();
+  if (!(*snapshot)->has_digest() && !request.skip_hash_check) {
+    return absl::FailedPreconditionError(
+        "snapshot missing hash but --skip-hash-check=false; a db file copied from a data directory "
+        "has none, then give --skip-hash-check");
+  }
+  absl::StatusOr<std::unique_ptr<storage::LmdbBackend>> backend =
+      storage::LmdbBackend::open({.directory = directory});
+  if (!backend.ok()) return backend.status();
+  storage::RestoreOptions options;
+  options.bump_revision = request.bump_revision;
+  options.mark_compacted = request.mark_compacted;
+  options.membership.emplace();
+  statemachine::ClusterState cluster;
+  for (const statemachine::Member& member : first.members) {
+    cluster.members[member.id] = member;
+    options.membership->members.emplace_back(statemachine::member_key(member.id),
+                                             statemachine::member_json(member));
+  }
+  options.conf_state = statemachine::conf_state_json(cluster);
+  options.consistent_index = first.entries.back().index;
+  options.term = Term(1);
+  return storage::import_snapshot(**snapshot, **backend, options);
+}
+
+absl::Status refuse_existing(ports::Disk& disk, const std::string& directory) {
+  const absl::StatusOr<bool> exists = disk.exists(directory);
+  if (!exists.ok()) return exists.status();
+  if (!*exists) return absl::OkStatus();
+  const absl::StatusOr<std::vector<std::string>> names = disk.list(directory);
+  if (names.ok() && names->empty()) return disk.remove(directory);
+  return absl::AlreadyExistsError(
+      absl::StrCat("data-dir \"", directory,
+                   "\" not empty or could not be read; nothing was "
+                   "changed. Name another directory, or move this one away."));
+}
+
+}  // namespace
+
+absl::Status restore_snapshot(ports::Disk& disk, ports::Random& random,
+                              const RestoreRequest& request, telemetry::Logger& log) {
+  node::BootstrapOptions bootstrap;
+  bootstrap.name = request.name;
+  bootstrap.initial_cluster = request.initial_cluster;
+  bootstrap.initial_cluster_token = request.initial_cluster_token;
+  const absl::StatusOr<node::FirstEntries> first = node::first_entries(bootstrap);
+  if (!first.ok()) return first.status();
+  for (const std::string& directory : {request.data_dir, request.wal_dir}) {
+    if (directory.empty()) continue;
+    if (absl::Status status = refuse_existing(disk, directory); !status.ok()) return status;
+  }
+
+  const std::filesystem::path target = std::filesystem::absolute(request.data_dir);
+  const std::string unfinished = target.string() + ".restoring";
+  std::error_code ignored;
+  std::filesystem::remove_all(unfinished, ignored);  // of a restore that was interrupted
+  log.info("restoring snapshot", {{"path", request.snapshot_file},
+                                  {"data-dir", request.data_dir},
+                                  {"member-id", node::to_hex(first->self.value)},
+                                  {"cluster-id", node::to_hex(first->cluster.value)}});
+  if (absl::Status status = disk.make_directories(storage::member_directory(unfinished));
+      !status.ok()) {
+    return status;
+  }
+  const absl::StatusOr<storage::ImportResult> imported =
+      make_store(request, storage::store_directory(unfinished), *first);
+  if (!imported.ok()) {
+    std::filesystem::remove_all(unfinished, ignored);
+    return imported.status();
+  }
+  raft::ConfState conf;
+  for (const statemachine::Member& member : first->members) conf.voters.push_back(member.id);
+  const std::string wal_directory =
+      request.wal_dir.empty() ? storage::wal_directory(unfinished) : request.wal_dir;
+  if (absl::Status status = make_log(disk, random, wal_directory, *first, conf); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = disk.rename(unfinished, target.string()); !status.ok()) return status;
+  if (absl::Status status = disk.sync_directory(target.parent_path().string()); !status.ok()) {
+    return status;
+  }
+  log.info("restored snapshot", {{"path", request.snapshot_file},
+                                 {"data-dir", request.data_dir},
+                                 {"entries", imported->entries},
+                                 {"revision", imported->latest.value}});
+  return absl::OkStatus();
+}
+
+}  // namespace holdfast::cli
