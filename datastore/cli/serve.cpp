@@ -18,6 +18,7 @@
 #include "datastore/cli/initial_cluster.h"
 #include "datastore/cli/member_log.h"
 #include "datastore/codec/internal_request.h"
+#include "datastore/config/feature_gates.h"
 #include "datastore/config/parse.h"
 #include "datastore/config/version.h"
 #include "datastore/http/gateway.h"
@@ -173,6 +174,10 @@ absl::Status Process::open_member() {
              {"commit-index", bootstrapped->raft->committed().value},
              {"applied-index", bootstrapped->machine->applied_index().value}});
   metrics_.set_member_id(bootstrapped->self.value);
+  for (const config::FeatureGate& gate : config::feature_gates()) {
+    metrics_.set_feature(std::string(gate.name), std::string(gate.stage),
+                         config::feature_enabled(options_, gate.name));
+  }
 
   node::MemberOptions member;
   member.core.name = options_.name;
