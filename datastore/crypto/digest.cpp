@@ -10,8 +10,8 @@ namespace {
 template <class Digest>
 void finish_into(EVP_MD_CTX* context, Digest& out) {
   unsigned int size = 0;
-  HOLDFAST_CHECK(
-      EVP_DigestFinal_ex(context, reinterpret_cast<unsigned char*>(out.data()), &size) == 1);
+  HOLDFAST_CHECK(EVP_DigestFinal_ex(context, reinterpret_cast<unsigned char*>(out.data()), &size) ==
+                 1);
   HOLDFAST_CHECK(size == out.size());
 }
 
@@ -32,9 +32,12 @@ Sha1Digest sha1(BytesView data) {
   return out;
 }
 
-Sha256::Sha256() : context_(begin(EVP_sha256())) {}
+Sha256::Sha256() : context_(begin(EVP_sha256())) {
+}
 
-Sha256::~Sha256() { EVP_MD_CTX_free(context_); }
+Sha256::~Sha256() {
+  EVP_MD_CTX_free(context_);
+}
 
 void Sha256::update(BytesView data) {
   HOLDFAST_CHECK(EVP_DigestUpdate(context_, data.data(), data.size()) == 1);
