@@ -33,12 +33,14 @@ void alarm(LoopState& state, net::CallRef call, BytesView bytes) {
   state.propose(std::move(call), codec::CommandField::kAlarm, bytes, encode_alarm);
 }
 
+/// As protobuf's text format has it, which leaves out what is zero.
 std::string alarm_text(const statemachine::AlarmOutcome::Alarm& alarm) {
-  // The text form of an AlarmMember: fields at their default are left out.
-  const std::string member =
-      alarm.member.value == 0 ? "" : absl::StrCat("memberID:", alarm.member.value, " ");
+  std::string text;
+  if (alarm.member) absl::StrAppend(&text, "memberID:", alarm.member.value);
+  if (alarm.type == statemachine::AlarmType::kNone) return text;
   const auto type = static_cast<etcdserverpb::AlarmType>(alarm.type);
-  return absl::StrCat(member, "alarm:", etcdserverpb::AlarmType_Name(type));
+  absl::StrAppend(&text, text.empty() ? "" : " ", "alarm:", etcdserverpb::AlarmType_Name(type));
+  return text;
 }
 
 void status(LoopState& state, net::CallRef call, const etcdserverpb::StatusRequest&) {

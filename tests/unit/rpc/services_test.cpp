@@ -112,6 +112,16 @@ TEST_F(ServicesTest, StatusAndAlarms) {
   EXPECT_EQ(status.errors(0), "memberID:7 alarm:NOSPACE");
 }
 
+TEST_F(ServicesTest, AnAlarmOfNoMemberIsShownWithoutOne) {
+  AlarmRequest alarm;
+  alarm.set_action(AlarmRequest::ACTIVATE);
+  alarm.set_alarm(CORRUPT);
+  call<AlarmResponse>("/etcdserverpb.Maintenance/Alarm", alarm);
+  const auto status = call<StatusResponse>("/etcdserverpb.Maintenance/Status", StatusRequest());
+  ASSERT_EQ(status.errors_size(), 1);
+  EXPECT_EQ(status.errors(0), "alarm:CORRUPT");
+}
+
 TEST_F(ServicesTest, HashesAndSmallMaintenance) {
   HashKVRequest hash_kv;
   hash_kv.set_revision(2);
