@@ -252,6 +252,8 @@ void Member::commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> s
     serve_snapshots(std::move(snapshots), applied, term, revision);
   } else {
     observer_.backend_commit_failed(status);
+    // What the disk holds is unknown now: a restart finds out, and replays the log.
+    if (absl::IsUnknown(status)) on_fatal_(status);
     for (SnapshotRequest& request : snapshots) {
       post_answer(*request.mailbox, std::move(request.done),
                   absl::StatusOr<BackendSnapshot>(status));

@@ -44,8 +44,8 @@ class MemberObserver : public CoreObserver {
 /// and the log's segments, and a reader pool.
 class Member final : public Node {
  public:
-  /// `on_fatal` is called once, on the node's thread, when the member can't go on; it should end
-  /// the process after logging. The ports, backend and observer outlive the Member.
+  /// `on_fatal` is called, on the node's or the background thread, when the member can't go on; it
+  /// should end the process after logging. The ports, backend and observer outlive the Member.
   static std::unique_ptr<Member> start(MemberOptions options, Bootstrapped bootstrapped,
                                        ports::KvBackend& backend, const ports::Clock& clock,
                                        MemberObserver& observer,
@@ -96,6 +96,12 @@ class Member final : public Node {
     Mailbox* mailbox;
     Time submitted;
   };
+  struct Defragmentation {
+    Bytes next_key;
+    bool merged = false;
+    absl::AnyInvocable<void(absl::Status)> done;
+    Mailbox* mailbox = nullptr;
+  };
   struct FinishedDrain {
     mvcc::DrainBatch batch;
     absl::Status status;
@@ -122,8 +128,7 @@ class Member final : public Node {
   void tend_space(std::uint64_t max_bytes);
   void serve_snapshots(std::vector<SnapshotRequest> snapshots, Index applied, Term term,
                        Revision revision);
-  void defragment_step(std::shared_ptr<absl::AnyInvocable<void(absl::Status)>> done,
-                       Mailbox* mailbox);
+  void defragment_step(std::shared_ptr<Defragmentation> work);
   void publish_status();
   /// Runs `task` on the node's thread; false when it was refused: stopped, or the inbox is full.
   bool enqueue(Task task);

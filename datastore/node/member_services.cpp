@@ -12,6 +12,8 @@ namespace {
 
 /// Free space given back between two drains while a defragmentation runs.
 constexpr std::uint64_t kDefragmentStepBytes = std::uint64_t{32} << 20;
+/// Entries looked at in one step; what it rewrites is one commit.
+constexpr std::size_t kDefragmentStepEntries = 4000;
 
 /// An answer that a task may give or, when the task is refused, its caller: exactly one of them.
 template <class Value>
@@ -122,30 +124,42 @@ void Member::await_compaction(Revision revision, absl::AnyInvocable<void(absl::S
 }
 
 void Member::defragment(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) {
-  auto shared = std::make_shared<absl::AnyInvocable<void(absl::Status)>>(std::move(done));
-  const bool taken = enqueue([this, shared, &mailbox](Core&, Time) {
-    background_->post([this, shared, &mailbox] { defragment_step(shared, &mailbox); });
-  });
-  if (!taken) post_answer(mailbox, std::move(*shared), errors::stopped());
+  auto work = std::make_shared<Defragmentation>();
+  work->done = std::move(done);
+  work->mailbox = &mailbox;
+  const bool taken = enqueue(
+      [this, work](Core&, Time) { background_->post([this, work] { defragment_step(work); }); });
+  if (!taken) post_answer(mailbox, std::move(work->done), errors::stopped());
 }
 
-/// One bounded step, then to the end of the queue: commits go on in between.
-void Member::defragment_step(std::shared_ptr<absl::AnyInvocable<void(absl::Status)>> done,
-                             Mailbox* mailbox) {
-  const absl::StatusOr<std::uint64_t> released = backend_.reclaim(kDefragmentStepBytes);
-  if (!released.ok() || *released == 0) {
-    post_answer(*mailbox, std::move(*done), released.status());
+/// One bounded step, then to the end of the queue: commits go on in between. First thinly filled
+/// pages are merged, key by key, then what is free is given back.
+void Member::defragment_step(std::shared_ptr<Defragmentation> work) {
+  bool more = true;
+  absl::Status status;
+  if (!work->merged) {
+    absl::StatusOr<Bytes> next =
+        backend_.compact_step(ports::Bucket::kKey, work->next_key, kDefragmentStepEntries);
+    status = next.status();
+    if (next.ok()) {
+      work->merged = next->empty();
+      work->next_key = *std::move(next);
+    }
+  } else {
+    const absl::StatusOr<std::uint64_t> released = backend_.reclaim(kDefragmentStepBytes);
+    status = released.status();
+    more = released.ok() && *released > 0;
+    if (more) observer_.space_reclaimed(*released);
+  }
+  if (status.ok() && more) {
+    const std::lock_guard lock(inbox_mutex_);
+    if (stopping_) status = errors::stopped();
+  }
+  if (!status.ok() || !more) {
+    post_answer(*work->mailbox, std::move(work->done), std::move(status));
     return;
   }
-  observer_.space_reclaimed(*released);
-  {
-    const std::lock_guard lock(inbox_mutex_);
-    if (stopping_) {
-      post_answer(*mailbox, std::move(*done), errors::stopped());
-      return;
-    }
-  }
-  background_->post([this, done, mailbox] { defragment_step(done, mailbox); });
+  background_->post([this, work = std::move(work)] { defragment_step(work); });
 }
 
 void Member::move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done,
