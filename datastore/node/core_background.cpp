@@ -1,0 +1,130 @@
+// What core does beside the log: handing applied batches to the engine, and compacting in steps.
+#include <utility>
+
+#include "datastore/node/core.h"
+
+namespace holdfast::node {
+
+namespace {
+constexpr std::size_t kNoLimit = ~std::size_t{0};
+}  // namespace
+
+// --- the engine's side --------------------------------------------------------------------------
+
+std::optional<mvcc::DrainBatch> Core::take_drain(Time now, bool all) {
+  if (drain_in_flight_) return std::nullopt;
+  mvcc::Store& store = machine_->store();
+  const bool due = store.pending_bytes() >= options_.drain_bytes ||
+                   now - last_drain_ >= options_.drain_interval ||
+                   compaction_stage_ == CompactionStage::kWaitForDrain;
+  if (!all && !due) return std::nullopt;
+  mvcc::DrainBatch batch = store.take_drain(kNoLimit);
+  if (batch.empty()) {
+    // All is in the engine already: a drain ended while the compaction was being read.
+    if (compaction_stage_ == CompactionStage::kWaitForDrain) {
+      compaction_stage_ = CompactionStage::kRead;
+    }
+    return std::nullopt;
+  }
+  drain_in_flight_ = true;
+  last_drain_ = now;
+  return batch;
+}
+
+void Core::drained(mvcc::DrainBatch batch, absl::Status status) {
+  drain_in_flight_ = false;
+  if (!status.ok()) {
+    machine_->store().drain_failed(std::move(batch));
+    return;
+  }
+  durable_index_ = batch.applied_index;
+  durable_term_ = batch.applied_term;
+  machine_->store().drained(std::move(batch));
+  if (compaction_stage_ == CompactionStage::kWaitForDrain) {
+    compaction_stage_ = CompactionStage::kRead;
+  }
+}
+
+Index Core::trim_below() const {
+  const std::uint64_t durable = durable_index_.value;
+  return Index(durable > options_.catch_up_entries ? durable - options_.catch_up_entries : 0);
+}
+
+// --- compaction: deletes in small steps between turns --------------------------------------------
+
+bool Core::has_background_steps() const {
+  return compaction_stage_ == CompactionStage::kWrite && accepts_proposals();
+}
+
+void Core::begin_compaction(Time now) {
+  compaction_ = machine_->store().next_compaction();
+  if (compaction_ == nullptr) return;
+  compaction_stage_ = CompactionStage::kRead;
+  compaction_is_read_ = false;
+  compaction_started_ = now;
+  observer_.compaction_scheduled(compaction_->revision());
+}
+
+void Core::step_compaction(Time now) {
+  if (compaction_ == nullptr) begin_compaction(now);
+  if (!has_background_steps()) return;
+  if (compaction_->write(options_.compaction_step_entries) ==
+      mvcc::CompactionJob::Progress::kDone) {
+    finish_compaction(now);
+    begin_compaction(now);
+  } else if (!compaction_is_read_ && compaction_->pending_deletes() == 0) {
+    compaction_stage_ = CompactionStage::kRead;
+  }
+}
+
+void Core::finish_compaction(Time now) {
+  const Revision revision = compaction_->revision();
+  compaction_.reset();
+  compaction_stage_ = CompactionStage::kIdle;
+  observer_.compaction_finished(revision, now - compaction_started_);
+  for (WaitingCompaction& waiting : waiting_compactions_) {
+    if (waiting.revision > revision) continue;
+    waiting.mailbox->post([done = std::move(waiting.done)]() mutable { done(absl::OkStatus()); });
+  }
+  std::erase_if(waiting_compactions_,
+                [revision](const WaitingCompaction& w) { return w.revision <= revision; });
+}
+
+mvcc::CompactionJob* Core::take_compaction_to_read() {
+  if (compaction_stage_ != CompactionStage::kRead) return nullptr;
+  compaction_stage_ = CompactionStage::kReading;
+  return compaction_.get();
+}
+
+absl::Status Core::compaction_was_read(absl::StatusOr<mvcc::CompactionJob::Progress> progress) {
+  if (absl::IsUnavailable(progress.status())) {  // nobody had time to read
+    compaction_stage_ = CompactionStage::kRead;
+    return absl::OkStatus();
+  }
+  if (!progress.ok()) return progress.status();
+  switch (*progress) {
+    case mvcc::CompactionJob::Progress::kWaiting:
+      compaction_stage_ = CompactionStage::kWaitForDrain;
+      break;
+    case mvcc::CompactionJob::Progress::kDone:
+      compaction_is_read_ = true;
+      compaction_stage_ = CompactionStage::kWrite;
+      break;
+    case mvcc::CompactionJob::Progress::kMore:
+      compaction_stage_ = CompactionStage::kWrite;
+      break;
+  }
+  return absl::OkStatus();
+}
+
+void Core::await_compaction(Revision revision, absl::AnyInvocable<void(absl::Status)> done,
+                            Mailbox& mailbox) {
+  // There is a job from the turn that applied the request until the queue is empty.
+  if (compaction_ == nullptr || revision > machine_->store().compact_revision()) {
+    mailbox.post([done = std::move(done)]() mutable { done(absl::OkStatus()); });
+    return;
+  }
+  waiting_compactions_.push_back({revision, std::move(done), &mailbox});
+}
+
+}  // namespace holdfast::node
