@@ -39,6 +39,8 @@ constexpr uint32_t kReceiveWindowBytes = 16 << 20;
 /// Streams may end in any order; one still open this many calls later is our bug.
 constexpr size_t kStreamRing = 1 << 16;
 constexpr size_t kReadBytes = 1 << 20;
+/// Answers that grew beyond this leave their buffer to the next call.
+constexpr size_t kKeptBufferBytes = 4096;
 
 uint32_t big_endian(std::string_view bytes) {
   uint32_t value = 0;
@@ -122,7 +124,10 @@ uint32_t Connection::start_call(uint32_t tag, std::string_view path, std::string
   stream.tag = tag;
   stream.send_window = initial_send_window_;
   stream.unacknowledged_bytes = 0;
-  stream.partial.clear();
+  if (!spare_buffers_.empty()) {
+    stream.partial = std::move(spare_buffers_.back());
+    spare_buffers_.pop_back();
+  }
   append_headers(id, path);
   send_data(id, request, half_close);
   return id;
@@ -374,6 +379,11 @@ void Connection::take_window_update(uint32_t id, std::string_view payload) {
 void Connection::end_call(Stream& stream, int grpc_status, std::string_view grpc_message) {
   const uint32_t tag = stream.tag;
   stream.id = 0;  // first: the observer may start the next call
+  if (stream.partial.capacity() > kKeptBufferBytes) {
+    stream.partial.clear();
+    spare_buffers_.push_back(std::move(stream.partial));
+  }
+  stream.partial = std::string();
   observer_->on_end(tag, grpc_status, grpc_message);
 }
 

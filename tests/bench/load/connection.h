@@ -111,6 +111,8 @@ class Connection {
   int64_t send_window_ = 65535;
   int64_t initial_send_window_ = 65535;
   uint64_t unacknowledged_bytes_ = 0;
+  std::vector<std::string>
+      spare_buffers_;            // of ended calls, for the next: large ones cost page faults
   std::deque<Waiting> waiting_;  // bounded by the caller's requests in flight
   std::string out_;
   size_t out_begin_ = 0;
