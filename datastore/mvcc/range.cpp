@@ -26,7 +26,15 @@ absl::StatusOr<std::int64_t> read_revision(const Snapshot& snapshot, std::int64_
   return revision;
 }
 
+/// The first entry past the interval, or null if the index ends before it does.
+const KeyEntry* entry_after(const IndexNode* root, const KeyRange& range) {
+  if (range.unbounded()) return nullptr;
+  const IndexIterator end(root, range.end);
+  return end.valid() ? &end.entry() : nullptr;
+}
+
 /// Calls visit(entry, item) for each key live at `revision`, in order, until it returns false.
+/// Where to stop is looked up once: counting what follows a page would otherwise compare every key.
 template <class Visit>
 void for_each_live(const IndexNode* root, const KeyRange& range, std::int64_t revision,
                    Visit visit) {
@@ -36,9 +44,10 @@ void for_each_live(const IndexNode* root, const KeyRange& range, std::int64_t re
     if (const HistoryItem* item = entry->live_at(revision); item != nullptr) visit(*entry, *item);
     return;
   }
-  for (IndexIterator it(root, range.key); it.valid(); it.next()) {
+  if (range.ends_before(range.key)) return;
+  const KeyEntry* const end = entry_after(root, range);
+  for (IndexIterator it(root, range.key); it.valid() && &it.entry() != end; it.next()) {
     const KeyEntry& entry = it.entry();
-    if (range.ends_before(entry.key())) return;
     const HistoryItem* item = entry.live_at(revision);
     if (item != nullptr && !visit(entry, *item)) return;
   }
