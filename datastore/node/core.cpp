@@ -342,8 +342,17 @@ void Core::publish() {
       subscriber.mailbox->post([deliver = subscriber.deliver, events]() { (*deliver)(events); });
     }
   }
+  trim_memory_log();
+}
+
+/// Keeps some applied entries for followers, within bounds of number and bytes.
+void Core::trim_memory_log() {
+  const raft::Log& log = raft_->log();
   const std::uint64_t applied = machine_->applied_index().value;
-  if (raft_->log().first_index().value + 2 * options_.catch_up_entries < applied) {
+  const std::uint64_t held = applied + 1 - log.first_index().value;
+  if (log.data_bytes() > options_.catch_up_bytes) {
+    raft_->compact(Index(applied - held / 2));
+  } else if (held > 2 * options_.catch_up_entries) {
     raft_->compact(Index(applied - options_.catch_up_entries));
   }
 }

@@ -68,6 +68,8 @@ struct CoreOptions {
   Time drain_interval = std::chrono::milliseconds(100);
   /// Entries kept for followers behind the newest applied one.
   std::uint64_t catch_up_entries = 5000;
+  /// And bytes of them, whatever their number.
+  std::size_t catch_up_bytes = std::size_t{64} << 20;
   /// Keys of one compaction step between two turns.
   std::size_t compaction_step_entries = 1000;
 };
@@ -205,6 +207,7 @@ class Core {
   void step_compaction(Time now);
   void finish_compaction(Time now);
   void publish();
+  void trim_memory_log();
   void answer(std::uint64_t id, Applied applied);
   void answer_now(ProposalDone done, Mailbox* mailbox, Applied applied);
   absl::Status admit(const Proposal& proposal);
