@@ -13,6 +13,14 @@ void Timer::cancel() {
   if (wheel_ != nullptr) wheel_->cancel(*this);
 }
 
+TimerWheel::~TimerWheel() {
+  for (auto& level : slots_) {
+    for (Timer* timer : level) {
+      for (; timer != nullptr; timer = timer->next_) timer->wheel_ = nullptr;
+    }
+  }
+}
+
 void TimerWheel::arm(Timer& timer, std::uint64_t deadline_ticks) {
   cancel(timer);
   constexpr std::uint64_t kHorizonTicks = (1ULL << (kLevels * kBitsPerLevel)) - 1;

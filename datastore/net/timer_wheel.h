@@ -44,6 +44,8 @@ class Timer {
 class TimerWheel {
  public:
   TimerWheel() = default;
+  /// Disarms what is still armed: at a stop a loop may end before those who wait on it.
+  ~TimerWheel();
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
 

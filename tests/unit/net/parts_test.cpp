@@ -52,6 +52,18 @@ TEST(TimerWheel, FiresInOrderWhateverTheDistance) {
   EXPECT_FALSE(wheel.next_tick().has_value());
 }
 
+TEST(TimerWheel, LetsGoOfArmedTimersWhenItEndsBeforeThem) {
+  Timer near([](void*) {}, nullptr);
+  Timer far([](void*) {}, nullptr);
+  {
+    TimerWheel wheel;
+    wheel.arm(near, 5);
+    wheel.arm(far, 1'000'000);
+  }
+  EXPECT_FALSE(near.armed());
+  EXPECT_FALSE(far.armed());
+}
+
 TEST(TimerWheel, MatchesASortedListUnderRandomUse) {
   Prng dice(7);
   TimerWheel wheel;
