@@ -30,6 +30,7 @@
 #include "datastore/node/identity.h"
 #include "datastore/node/member.h"
 #include "datastore/platform/data_directory.h"
+#include "datastore/platform/memory_lock.h"
 #include "datastore/platform/os_random.h"
 #include "datastore/platform/posix_disk.h"
 #include "datastore/platform/system_clock.h"
@@ -38,6 +39,7 @@
 #include "datastore/storage/lmdb_backend.h"
 #include "datastore/telemetry/log.h"
 #include "datastore/telemetry/metrics.h"
+#include "datastore/wal/wal.h"
 
 namespace holdfast::cli {
 
@@ -79,9 +81,53 @@ net::ServerOptions server_options(const config::Options& options) {
   out.max_receive_message_bytes = options.max_request_bytes + rpc::kMessageOverheadBytes;
   out.max_http_body_bytes = out.max_receive_message_bytes;
   out.max_concurrent_streams = std::min(options.max_concurrent_streams, out.max_concurrent_streams);
-  out.keepalive_min_time = duration_cast<milliseconds>(options.grpc_keepalive_min_time);
-  out.keepalive_interval = duration_cast<milliseconds>(options.grpc_keepalive_interval);
-  out.keepalive_timeout = duration_cast<milliseconds>(options.grpc_keepalive_timeout);
+  out.reuse_port = options.socket_reuse_port;
+  if (options.grpc_keepalive_min_time.count() > 0) {
+    out.keepalive_min_time = duration_cast<milliseconds>(options.grpc_keepalive_min_time);
+  }
+  // As in etcd: one of them at 0 leaves both at their defaults.
+  if (options.grpc_keepalive_interval.count() > 0 && options.grpc_keepalive_timeout.count() > 0) {
+    out.keepalive_interval = duration_cast<milliseconds>(options.grpc_keepalive_interval);
+    out.keepalive_timeout = duration_cast<milliseconds>(options.grpc_keepalive_timeout);
+  }
+  return out;
+}
+
+std::string wal_directory(const config::Options& options) {
+  return options.wal_dir.empty() ? storage::wal_directory(options.data_dir) : options.wal_dir;
+}
+
+node::BootstrapOptions bootstrap_options(const config::Options& options) {
+  node::BootstrapOptions out;
+  out.wal_directory = wal_directory(options);
+  out.name = options.name;
+  out.initial_cluster = parse_initial_cluster(options.initial_cluster);
+  out.initial_cluster_token = options.initial_cluster_token;
+  out.machine.lessor.min_ttl_seconds =
+      lease::min_ttl_seconds(std::chrono::milliseconds(options.election_timeout_ms));
+  out.machine.lessor.checkpoints = config::feature_enabled(options, "LeaseCheckpoint");
+  out.machine.max_learners =
+      static_cast<std::size_t>(std::max<std::int64_t>(0, options.max_learners));
+  return out;
+}
+
+node::MemberOptions member_options(const config::Options& options) {
+  const std::chrono::milliseconds election_timeout(options.election_timeout_ms);
+  node::MemberOptions out;
+  out.core.name = options.name;
+  out.core.client_urls = config::url_texts(options.advertise_client_urls);
+  out.core.cluster_version = kStorageVersion;
+  out.core.quota_bytes = config::effective_quota_bytes(options).value_or(0);
+  out.core.election_timeout = election_timeout;
+  out.core.request_timeout = std::chrono::seconds(5) + 2 * election_timeout;
+  out.core.catch_up_entries = options.snapshot_catchup_entries;
+  if (options.backend_batch_interval.count() > 0) {
+    out.core.drain_interval = options.backend_batch_interval;
+  }
+  if (options.compaction_batch_limit > 0) {
+    out.core.compaction_step_entries = static_cast<std::size_t>(options.compaction_batch_limit);
+  }
+  out.tick_interval = std::chrono::milliseconds(options.heartbeat_interval_ms);
   return out;
 }
 
@@ -105,6 +151,7 @@ class Process {
   int run(const sigset_t& signals);
 
  private:
+  absl::Status check_first_start();
   absl::Status open_member();
   absl::Status open_doors();
   absl::Status add_listeners(const std::vector<config::Url>& urls, const net::Endpoint& endpoint,
@@ -136,6 +183,14 @@ class Process {
   pthread_t main_thread_ = pthread_self();
 };
 
+/// The settings of a cluster count only where there is no member yet; until they fit together
+/// nothing is made on disk.
+absl::Status Process::check_first_start() {
+  const absl::StatusOr<bool> has_log = wal::Wal::exists(disk_, wal_directory(options_));
+  if (!has_log.ok()) return has_log.status();
+  return *has_log ? absl::OkStatus() : config::validate_bootstrap(options_);
+}
+
 absl::Status Process::open_member() {
   absl::StatusOr<platform::DataDirectory> directory =
       platform::DataDirectory::lock(options_.data_dir);
@@ -150,17 +205,8 @@ absl::Status Process::open_member() {
   if (!backend.ok()) return backend.status();
   backend_ = *std::move(backend);
 
-  const std::chrono::milliseconds election_timeout(options_.election_timeout_ms);
-  node::BootstrapOptions bootstrap;
-  bootstrap.wal_directory =
-      options_.wal_dir.empty() ? storage::wal_directory(options_.data_dir) : options_.wal_dir;
-  bootstrap.name = options_.name;
-  bootstrap.initial_cluster = parse_initial_cluster(options_.initial_cluster);
-  bootstrap.initial_cluster_token = options_.initial_cluster_token;
-  bootstrap.machine.lessor.min_ttl_seconds = lease::min_ttl_seconds(election_timeout);
-  bootstrap.machine.max_learners = static_cast<std::size_t>(options_.max_learners);
   absl::StatusOr<node::Bootstrapped> bootstrapped =
-      node::bootstrap(disk_, *backend_, random_, bootstrap);
+      node::bootstrap(disk_, *backend_, random_, bootstrap_options(options_));
   if (!bootstrapped.ok()) return bootstrapped.status();
   if (bootstrapped->torn_tail.cut_bytes > 0) {
     log_.warn("cut a torn tail off the write-ahead log; nothing of it was ever acknowledged",
@@ -179,15 +225,7 @@ absl::Status Process::open_member() {
                          config::feature_enabled(options_, gate.name));
   }
 
-  node::MemberOptions member;
-  member.core.name = options_.name;
-  member.core.client_urls = config::url_texts(options_.advertise_client_urls);
-  member.core.cluster_version = kStorageVersion;
-  member.core.quota_bytes = config::effective_quota_bytes(options_).value_or(0);
-  member.core.election_timeout = election_timeout;
-  member.core.request_timeout = std::chrono::seconds(5) + 2 * election_timeout;
-  member.core.catch_up_entries = options_.snapshot_catchup_entries;
-  member.tick_interval = std::chrono::milliseconds(options_.heartbeat_interval_ms);
+  node::MemberOptions member = member_options(options_);
   metrics_.server_quota_backend_bytes.set(static_cast<double>(member.core.quota_bytes));
   member_ = node::Member::start(std::move(member), *std::move(bootstrapped), *backend_, clock_,
                                 node_log_, [this](const absl::Status& why) { on_fatal(why); });
@@ -264,6 +302,10 @@ absl::Status Process::open_doors() {
 }
 
 absl::Status Process::start() {
+  if (options_.memory_mlock) {
+    if (absl::Status status = platform::lock_memory(); !status.ok()) return status;
+  }
+  if (absl::Status status = check_first_start(); !status.ok()) return status;
   if (absl::Status status = open_member(); !status.ok()) return status;
   if (absl::Status status = open_doors(); !status.ok()) return status;
   const absl::StatusOr<config::AutoCompaction> compaction = config::auto_compaction(options_);

@@ -28,8 +28,11 @@ constexpr std::string_view kWalTrimmed =
     "holdfast keeps only the log files that recovery needs, so it never exceeds this.";
 constexpr std::string_view kSoonTrimmed =
     "holdfast trims its log as soon as the store has it durably.";
-constexpr std::string_view kCommitsBehind =
-    "holdfast commits to its store in the background and nothing waits for it.";
+constexpr std::string_view kCommitsBySize =
+    "holdfast commits to its store by bytes and time, and nothing waits for it.";
+constexpr std::string_view kCompactsBetween =
+    "holdfast compacts in the gaps between requests, which never wait for more than one step.";
+constexpr std::string_view kReusesAddress = "holdfast always listens so, as etcd does.";
 constexpr std::string_view kElectsAtOnce = "a single member elects itself at once.";
 constexpr std::string_view kLaterMembers =
     "it concerns clusters of more than one member, which a later release brings.";
@@ -51,7 +54,8 @@ std::vector<Flag> member_flags() {
        "50000."},
       {"initial-election-tick-advance", kMember, AT(initial_election_tick_advance),
        "Shorten the wait for the first election after a start.", kMet, kElectsAtOnce},
-      {"listen-peer-urls", kMember, AT(listen_peer_urls), "URLs to listen on for other members."},
+      {"listen-peer-urls", kMember, AT(listen_peer_urls), "URLs to listen on for other members.",
+       kLater, kLaterMembers},
       {"listen-client-urls", kMember, AT(listen_client_urls),
        "URLs to listen on for clients: gRPC, and HTTP unless --listen-client-http-urls is given."},
       {"listen-client-http-urls", kMember, AT(listen_client_http_urls),
@@ -60,16 +64,17 @@ std::vector<Flag> member_flags() {
        kNoSnapFiles},
       {"max-wals", kMember, AT(max_wals), "Write-ahead log files to keep; 0 keeps all.", kMet,
        kWalTrimmed},
-      {"memory-mlock", kMember, AT(memory_mlock), "Lock the process's memory into RAM."},
+      {"memory-mlock", kMember, AT(memory_mlock),
+       "Keep every page that the process touches in RAM; needs an unlimited memlock limit."},
       {"quota-backend-bytes", kMember, AT(quota_backend_bytes),
        "Database size at which writes are refused and an alarm is raised; 0 means 2 GiB, a "
        "negative number no limit."},
       {"backend-bbolt-freelist-type", kMember, AT(backend_bbolt_freelist_type),
        "bbolt's kind of free list.", kRefused, kNoFreelist},
       {"backend-batch-interval", kMember, AT(backend_batch_interval),
-       "Longest time between two database commits; 0 leaves it to holdfast.", kMet, kCommitsBehind},
+       "Longest time between two database commits; 0 means 100ms."},
       {"backend-batch-limit", kMember, AT(backend_batch_limit),
-       "Most operations in one database commit; 0 leaves it to holdfast.", kMet, kCommitsBehind},
+       "Most operations in one database commit; 0 leaves it to holdfast.", kMet, kCommitsBySize},
       {"max-txn-ops", kMember, AT(max_txn_ops), "Most operations in one transaction."},
       {"max-request-bytes", kMember, AT(max_request_bytes), "Largest client request in bytes."},
       {"max-concurrent-streams", kMember, AT(max_concurrent_streams),
@@ -77,13 +82,13 @@ std::vector<Flag> member_flags() {
       {"grpc-keepalive-min-time", kMember, AT(grpc_keepalive_min_time),
        "Clients that ping more often than this are disconnected."},
       {"grpc-keepalive-interval", kMember, AT(grpc_keepalive_interval),
-       "How often to ping an idle client; 0 never."},
+       "How often to ping an idle client; 0 leaves it at 2h."},
       {"grpc-keepalive-timeout", kMember, AT(grpc_keepalive_timeout),
-       "How long a pinged client may take to answer; 0 for ever."},
+       "How long a pinged client may take to answer; 0 leaves it at 20s."},
       {"socket-reuse-port", kMember, AT(socket_reuse_port), "Listen with SO_REUSEPORT.", kUsed,
        kNoReason, "socket-options.reuse-port"},
-      {"socket-reuse-address", kMember, AT(socket_reuse_address), "Listen with SO_REUSEADDR.",
-       kUsed, kNoReason, "socket-options.reuse-address"},
+      {"socket-reuse-address", kMember, AT(socket_reuse_address), "Listen with SO_REUSEADDR.", kMet,
+       kReusesAddress, "socket-options.reuse-address"},
       {"enable-grpc-gateway", kMember, AT(enable_grpc_gateway),
        "Serve the API as JSON under /v3/."},
       {"raft-read-timeout", kMember, AT(raft_read_timeout),
@@ -318,7 +323,7 @@ std::vector<Flag> feature_flags() {
       {"compaction-batch-limit", kFeatures, AT(compaction_batch_limit),
        "Most revisions that one step of a compaction removes; 0 means 1000."},
       {"compaction-sleep-interval", kFeatures, AT(compaction_sleep_interval),
-       "Pause between two steps of a compaction; 0 means 10ms."},
+       "Pause between two steps of a compaction; 0 means 10ms.", kMet, kCompactsBetween},
       {"watch-progress-notify-interval", kFeatures, AT(watch_progress_notify_interval),
        "Time between progress notifications on idle watches; 0 means 10m."},
       {"warning-apply-duration", kFeatures, AT(warning_apply_duration),
@@ -345,8 +350,6 @@ std::vector<Flag> unsafe_flags() {
 
 std::vector<Flag> holdfast_flags() {
   return {
-      {"memory-limit-bytes", kHoldfast, AT(memory_limit_bytes),
-       "Memory that queues, caches and requests in flight may take together; 0 sets no limit."},
       {"event-loops", kHoldfast, AT(event_loops),
        "Threads that serve connections; 0 chooses by the number of cores."},
   };

@@ -75,7 +75,7 @@ struct Options {
   bool memory_mlock = false;
   std::int64_t quota_backend_bytes = 0;  ///< as given; see effective_quota_bytes
   std::string backend_bbolt_freelist_type;
-  std::chrono::nanoseconds backend_batch_interval{0};  ///< 0: the engine's own
+  std::chrono::nanoseconds backend_batch_interval{0};  ///< 0: 100 ms
   std::int64_t backend_batch_limit = 0;                ///< 0: the engine's own
   std::uint64_t max_txn_ops = 128;
   std::uint64_t max_request_bytes = 1'572'864;
@@ -152,8 +152,7 @@ struct Options {
   bool unsafe_no_fsync = false;
 
   // -- holdfast's own
-  std::uint64_t memory_limit_bytes = 0;  ///< 0: none
-  std::uint64_t event_loops = 0;         ///< 0: by the number of cores
+  std::uint64_t event_loops = 0;  ///< 0: by the number of cores
 
   // -- where the values came from
   std::string config_file;

@@ -398,11 +398,24 @@ absl::Status validate_bootstrap(const Options& options) {
                    options.name);
   }
   const std::vector<std::string> advertised = url_texts(options.initial_advertise_peer_urls);
-  if (self->second != advertised) {
+  const auto named_in_one_only = [&](const auto& one, const auto& other) {
+    std::vector<std::string> only;
+    for (const std::string& url : one) {
+      if (!std::ranges::count(other, url)) only.push_back(fmt::format("{}={}", options.name, url));
+    }
+    return only;
+  };
+  if (const auto missing = named_in_one_only(self->second, advertised); !missing.empty()) {
     return invalid(
-        "--initial-cluster has {}={} but --initial-advertise-peer-urls is {}; make them "
+        "--initial-cluster has {} but missing from --initial-advertise-peer-urls={}; make them "
         "equal",
-        options.name, fmt::join(self->second, ","), fmt::join(advertised, ","));
+        fmt::join(missing, ","), fmt::join(advertised, ","));
+  }
+  if (const auto missing = named_in_one_only(advertised, self->second); !missing.empty()) {
+    return invalid(
+        "--initial-advertise-peer-urls has {} but missing from --initial-cluster={}; make them "
+        "equal",
+        fmt::join(missing, ","), options.initial_cluster);
   }
   return absl::OkStatus();
 }

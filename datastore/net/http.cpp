@@ -45,6 +45,8 @@ std::string_view http_reason(int status) {
       return "Request Entity Too Large";
     case 415:
       return "Unsupported Media Type";
+    case 421:
+      return "Misdirected Request";
     case 429:
       return "Too Many Requests";
     case 431:

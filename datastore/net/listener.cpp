@@ -84,19 +84,21 @@ struct OwnedFd {
 };
 
 absl::StatusOr<int> bind_and_listen(const sockaddr* address, socklen_t size, int family,
-                                    std::string_view url) {
+                                    std::string_view url, bool reuse_port) {
   OwnedFd socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (socket.fd < 0) return system_error("can't make a socket for", url);
   const int on = 1;
   const int off = 0;
   ::setsockopt(socket.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (reuse_port) ::setsockopt(socket.fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (family == AF_INET6) ::setsockopt(socket.fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   if (::bind(socket.fd, address, size) != 0) return system_error("can't listen on", url);
   if (::listen(socket.fd, kBacklog) != 0) return system_error("can't listen on", url);
   return socket.release();
 }
 
-absl::StatusOr<int> listen_tcp(const ListenAddress& address, std::string_view url) {
+absl::StatusOr<int> listen_tcp(const ListenAddress& address, std::string_view url,
+                               bool reuse_port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
@@ -114,7 +116,7 @@ absl::StatusOr<int> listen_tcp(const ListenAddress& address, std::string_view ur
     for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
       if ((info->ai_family == preferred) != first_choice) continue;
       absl::StatusOr<int> fd =
-          bind_and_listen(info->ai_addr, info->ai_addrlen, info->ai_family, url);
+          bind_and_listen(info->ai_addr, info->ai_addrlen, info->ai_family, url, reuse_port);
       if (fd.ok()) return fd;
       last = fd.status();
     }
@@ -132,7 +134,8 @@ absl::StatusOr<int> listen_unix(const std::string& path, std::string_view url) {
   std::memcpy(address.sun_path, path.data(), path.size());
   // A socket left behind by a process that is gone would refuse the bind.
   ::unlink(path.c_str());
-  return bind_and_listen(reinterpret_cast<sockaddr*>(&address), sizeof address, AF_UNIX, url);
+  return bind_and_listen(reinterpret_cast<sockaddr*>(&address), sizeof address, AF_UNIX, url,
+                         /*reuse_port=*/false);
 }
 
 }  // namespace
@@ -166,12 +169,12 @@ absl::StatusOr<ListenAddress> ListenAddress::parse(std::string_view url) {
   return address;
 }
 
-absl::StatusOr<std::unique_ptr<Listener>> Listener::open(std::string_view url) {
+absl::StatusOr<std::unique_ptr<Listener>> Listener::open(std::string_view url, bool reuse_port) {
   absl::StatusOr<ListenAddress> address = ListenAddress::parse(url);
   if (!address.ok()) return address.status();
   const bool is_unix = !address->unix_path.empty();
   absl::StatusOr<int> fd =
-      is_unix ? listen_unix(address->unix_path, url) : listen_tcp(*address, url);
+      is_unix ? listen_unix(address->unix_path, url) : listen_tcp(*address, url, reuse_port);
   if (!fd.ok()) return fd.status();
   std::unique_ptr<Listener> listener(new Listener());
   listener->fd_ = *fd;

@@ -28,9 +28,9 @@ class Listener final : public IoHandler {
   /// Takes over the descriptor, a connected, non-blocking socket.
   using OnConnection = std::function<void(int fd, std::string peer)>;
 
-  /// Binds and listens; accepts from start() on. Errors: Unavailable if the address is taken or not
-  /// ours; PermissionDenied.
-  static absl::StatusOr<std::unique_ptr<Listener>> open(std::string_view url);
+  /// Binds and listens; accepts from start() on. reuse_port: with SO_REUSEPORT, TCP only. Errors:
+  /// Unavailable if the address is taken or not ours; PermissionDenied.
+  static absl::StatusOr<std::unique_ptr<Listener>> open(std::string_view url, bool reuse_port);
   ~Listener() override;
 
   /// Loop thread of `loop`, or before it runs.

@@ -10,6 +10,9 @@ namespace holdfast::net {
 struct ServerOptions {
   int loops = 1;
 
+  /// Listen with SO_REUSEPORT: several processes may then share an address.
+  bool reuse_port = false;
+
   // Connections.
   std::size_t max_connections = 65'536;
   /// From accept to the end of the TLS handshake and the first bytes that tell the protocol.

@@ -29,7 +29,7 @@ Server::~Server() {
 
 absl::StatusOr<std::string> Server::add_listener(std::string_view url, Endpoint endpoint) {
   HOLDFAST_CHECK(threads_.empty());
-  absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::open(url);
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::open(url, options_.reuse_port);
   if (!listener.ok()) return listener.status();
   std::string bound = (*listener)->url();
   doors_.push_back({*std::move(listener), std::make_shared<const Endpoint>(std::move(endpoint))});

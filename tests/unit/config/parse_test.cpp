@@ -306,6 +306,11 @@ TEST(Validation, FlagsWithoutEffectYetAreTold) {
   EXPECT_FALSE(has_notice(parse({"--bcrypt-cost=10"}), "no effect yet"));
 }
 
+TEST(Validation, SocketReuseAddressIsMetAnyway) {
+  EXPECT_TRUE(has_notice(parse({"--socket-reuse-address"}), "nothing to do here"));
+  EXPECT_FALSE(has_notice(parse({"--socket-reuse-port"}), "nothing to do here"));
+}
+
 TEST(Validation, WhatThisReleaseLacksIsRefused) {
   for (const Strings& args : std::initializer_list<Strings>{
            {"--cert-file=a"},
@@ -327,7 +332,17 @@ TEST(Bootstrap, TheClusterMustNameTheMemberAndItsUrls) {
   options.name = "default";
   EXPECT_TRUE(validate_bootstrap(options).ok());
   options.initial_advertise_peer_urls = {{"http", "10.0.0.1", "2380"}};
-  EXPECT_THAT(std::string(validate_bootstrap(options).message()), HasSubstr("make them equal"));
+  EXPECT_THAT(std::string(validate_bootstrap(options).message()),
+              HasSubstr("--initial-cluster has default=http://localhost:2380 but missing from "
+                        "--initial-advertise-peer-urls=http://10.0.0.1:2380"));
+}
+
+TEST(Bootstrap, AdvertisedUrlsMustAllBeInTheCluster) {
+  Options options;
+  options.initial_advertise_peer_urls.push_back({"http", "10.0.0.1", "2380"});
+  EXPECT_THAT(std::string(validate_bootstrap(options).message()),
+              HasSubstr("--initial-advertise-peer-urls has default=http://10.0.0.1:2380 but "
+                        "missing from --initial-cluster=default=http://localhost:2380"));
 }
 
 TEST(Flags, AreTheCompleteSetOfEtcd) {
