@@ -56,27 +56,25 @@ Applied Core::failed(absl::Status why) const {
   return applied;
 }
 
-absl::Status Core::admit(const Proposal& proposal) {
+absl::Status Core::admit(const Proposal& proposal, std::int64_t store_bytes) {
   if (waiters_.size() >= options_.max_pending_proposals ||
       pending_bytes_ + proposal.entry.size() > options_.max_pending_bytes) {
     return errors::too_many_requests();
   }
   if (wal_is_full_) return errors::no_space();
-  return admit_size(proposal.entry);
+  return admit_size(proposal.entry, store_bytes);
 }
 
 /// The quota, as etcd has it: at the door only, raising NOSPACE; once that is applied it gates.
-absl::Status Core::admit_size(BytesView entry) {
+absl::Status Core::admit_size(BytesView entry, std::int64_t store_bytes) {
   if (options_.quota_bytes == 0) return absl::OkStatus();
-  const std::int64_t size = static_cast<std::int64_t>(backend_.sizes().allocated_bytes +
-                                                      machine_->store().pending_bytes());
   // An entry is never shorter than what it stores, but for what each key costs besides.
   const std::int64_t at_most = static_cast<std::int64_t>(entry.size()) * kMaxCostPerEntryByte;
-  if (size + at_most < options_.quota_bytes) return absl::OkStatus();
+  if (store_bytes + at_most < options_.quota_bytes) return absl::OkStatus();
   statemachine::Command command;
   if (!codec::decode_internal(entry, &command).ok()) return absl::OkStatus();
   const std::int64_t cost = statemachine::request_cost(command);
-  if (cost == 0 || size + cost < options_.quota_bytes) return absl::OkStatus();
+  if (cost == 0 || store_bytes + cost < options_.quota_bytes) return absl::OkStatus();
   if (!no_space_raised_ && !machine_->cluster()->has_alarm(statemachine::AlarmType::kNoSpace)) {
     no_space_raised_ = true;
     observer_.alarm_raised(options_.self, statemachine::AlarmType::kNoSpace);
@@ -90,8 +88,10 @@ absl::Status Core::admit_size(BytesView entry) {
 }
 
 void Core::propose(std::vector<Proposal> proposals, Mailbox& mailbox, Time now) {
+  const auto store_bytes = static_cast<std::int64_t>(backend_.sizes().allocated_bytes +
+                                                     machine_->store().pending_bytes());
   for (Proposal& proposal : proposals) {
-    absl::Status admitted = admit(proposal);
+    absl::Status admitted = admit(proposal, store_bytes);
     const std::size_t bytes = proposal.entry.size();
     if (admitted.ok()) admitted = raft_->propose(std::move(proposal.entry)).status();
     if (!admitted.ok()) {

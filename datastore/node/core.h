@@ -210,8 +210,8 @@ class Core {
   void trim_memory_log();
   void answer(std::uint64_t id, Applied applied);
   void answer_now(ProposalDone done, Mailbox* mailbox, Applied applied);
-  absl::Status admit(const Proposal& proposal);
-  absl::Status admit_size(BytesView entry);
+  absl::Status admit(const Proposal& proposal, std::int64_t store_bytes);
+  absl::Status admit_size(BytesView entry, std::int64_t store_bytes);
   Applied failed(absl::Status why) const;
 
   const CoreOptions options_;

@@ -55,7 +55,7 @@ absl::StatusOr<std::unique_ptr<LmdbBackend>> LmdbBackend::open(const Options& op
 LmdbBackend::~LmdbBackend() {
   HOLDFAST_CHECK(open_reads_.load() == 0);
   {
-    absl::MutexLock lock(&pool_mutex_);
+    const std::lock_guard lock(pool_mutex_);
     for (MDB_txn* txn : idle_reads_) mdb_txn_abort(txn);
   }
   if (env_ != nullptr) mdb_env_close(env_);
@@ -203,7 +203,7 @@ absl::StatusOr<std::unique_ptr<ports::BackendRead>> LmdbBackend::begin_read() {
 absl::StatusOr<MDB_txn*> LmdbBackend::acquire_read() {
   MDB_txn* txn = nullptr;
   {
-    absl::MutexLock lock(&pool_mutex_);
+    const std::lock_guard lock(pool_mutex_);
     if (!idle_reads_.empty()) {
       txn = idle_reads_.back();
       idle_reads_.pop_back();
@@ -223,7 +223,7 @@ void LmdbBackend::release_read(MDB_txn* txn) {
   open_reads_.fetch_sub(1, std::memory_order_relaxed);
   mdb_txn_reset(txn);
   {
-    absl::MutexLock lock(&pool_mutex_);
+    const std::lock_guard lock(pool_mutex_);
     if (idle_reads_.size() < kMaxIdleReads) {
       idle_reads_.push_back(txn);
       return;
@@ -234,7 +234,7 @@ void LmdbBackend::release_read(MDB_txn* txn) {
 
 ports::BackendSizes LmdbBackend::sizes() const {
   const std::uint64_t generation = generation_.load(std::memory_order_acquire);
-  absl::MutexLock lock(&sizes_mutex_);
+  const std::lock_guard lock(sizes_mutex_);
   if (sizes_generation_ == generation) return sizes_;
   MDB_txn* txn = nullptr;
   if (mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn) != 0) return sizes_;

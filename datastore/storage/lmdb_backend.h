@@ -4,13 +4,13 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "datastore/base/bytes.h"
 #include "datastore/ports/kv_backend.h"
@@ -98,15 +98,15 @@ class LmdbBackend final : public ports::KvBackend {
   Databases databases_{};
   std::unique_ptr<HolePuncher> puncher_;
 
-  absl::Mutex pool_mutex_;
-  std::vector<MDB_txn*> idle_reads_ ABSL_GUARDED_BY(pool_mutex_);
+  std::mutex pool_mutex_;  // guards idle_reads_
+  std::vector<MDB_txn*> idle_reads_;
   std::atomic<std::int64_t> open_reads_{0};
 
   // Counts what changes sizes(); the cache is valid for the generation it names.
   std::atomic<std::uint64_t> generation_{1};
-  mutable absl::Mutex sizes_mutex_;
-  mutable std::uint64_t sizes_generation_ ABSL_GUARDED_BY(sizes_mutex_) = 0;
-  mutable ports::BackendSizes sizes_ ABSL_GUARDED_BY(sizes_mutex_);
+  mutable std::mutex sizes_mutex_;  // guards the two below
+  mutable std::uint64_t sizes_generation_ = 0;
+  mutable ports::BackendSizes sizes_;
 };
 
 }  // namespace holdfast::storage
