@@ -10,10 +10,11 @@ namespace holdfast::node {
 
 namespace {
 
-/// Free space given back between two drains while a defragmentation runs.
-constexpr std::uint64_t kDefragmentStepBytes = std::uint64_t{32} << 20;
-/// Entries looked at in one step; what it rewrites is one commit.
-constexpr std::size_t kDefragmentStepEntries = 4000;
+/// Free space given back in one step, and entries looked at (what is rewritten of them is one
+/// commit). Small, with a pause after each: the log's syncs share the disk.
+constexpr std::uint64_t kDefragmentStepBytes = std::uint64_t{2} << 20;
+constexpr std::size_t kDefragmentStepEntries = 1000;
+constexpr std::chrono::milliseconds kDefragmentPause{2};
 
 /// An answer that a task may give or, when the task is refused, its caller: exactly one of them.
 template <class Value>
@@ -159,6 +160,7 @@ void Member::defragment_step(std::shared_ptr<Defragmentation> work) {
     post_answer(*work->mailbox, std::move(work->done), std::move(status));
     return;
   }
+  std::this_thread::sleep_for(kDefragmentPause);
   background_->post([this, work = std::move(work)] { defragment_step(work); });
 }
 

@@ -141,6 +141,9 @@ TEST_F(GatewayTest, EveryRouteLeadsToAMethod) {
 }
 
 TEST(GrpcLoopback, CallsTheServerThatListensThere) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "Debian's gRPC is not instrumented: all that it orders would be reported";
+#endif
   auto services = std::make_shared<net::GrpcServices>();
   services->unary("/t.T/Echo", [](net::CallRef call, BytesView request) {
     call->send_and_finish(net::Message(Bytes(request)));
