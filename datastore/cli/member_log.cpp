@@ -47,6 +47,12 @@ RequestKind kind_of(std::string_view path) {
   return RequestKind::kUnknown;
 }
 
+telemetry::Histogram* hash_duration_of(telemetry::Metrics& metrics, std::string_view path) {
+  if (path == "/etcdserverpb.Maintenance/Hash") return &metrics.mvcc_hash_seconds;
+  if (path == "/etcdserverpb.Maintenance/HashKV") return &metrics.mvcc_hash_rev_seconds;
+  return nullptr;
+}
+
 std::string_view alarm_name(statemachine::AlarmType type) {
   switch (type) {
     case statemachine::AlarmType::kNone:
@@ -106,6 +112,9 @@ void NodeLog::compaction_scheduled(Revision revision) {
 
 void NodeLog::compaction_finished(Revision revision, node::Time took) {
   metrics_.mvcc_compaction_total_milliseconds.observe(seconds(took) * 1e3);
+  metrics_.mvcc_compaction_last_unix_seconds.set(
+      seconds(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())
+                  .time_since_epoch()));
   log_.info("finished scheduled compaction",
             {{"compact-revision", revision.value}, {"took", took}});
 }
@@ -115,6 +124,7 @@ void NodeLog::alarm_raised(MemberId member, statemachine::AlarmType type) {
 }
 
 void NodeLog::proposal_failed(const absl::Status& why) {
+  metrics_.server_proposals_failed.add();
   log_.warn(failure_limiter_, "request failed", {telemetry::Field(why)});
 }
 
@@ -143,7 +153,8 @@ NetLog::NetLog(telemetry::Logger& log, telemetry::Metrics& metrics,
     : log_(log), metrics_(metrics), slow_request_(slow_request) {
   services.for_each([this](const net::MethodInfo& method) {
     methods_[&method] = {&metrics_.grpc_method(method.service, method.name, shape_of(method.kind)),
-                         kind_of(method.path)};
+                         kind_of(method.path), method.path == "/etcdserverpb.Lease/LeaseKeepAlive",
+                         hash_duration_of(metrics_, method.path)};
   });
 }
 
@@ -177,7 +188,9 @@ void NetLog::message_received(int, const net::MethodInfo& method, std::size_t si
 }
 
 void NetLog::message_sent(int, const net::MethodInfo& method, std::size_t size_bytes) {
-  methods_.find(&method)->second.grpc->messages_sent->add();
+  const Method& sent = methods_.find(&method)->second;
+  sent.grpc->messages_sent->add();
+  if (sent.renews_leases) metrics_.lease_renewed.add();
   metrics_.client_grpc_sent_bytes.add(size_bytes);
 }
 
@@ -194,6 +207,7 @@ void NetLog::rpc_finished(int, const net::RpcSummary& summary) {
       metrics_.mvcc_range.add();
     }
   }
+  if (method.hash_duration != nullptr) method.hash_duration->observe(took);
   if (summary.duration < slow_request_) return;
   log_.warn(slow_limiter_, "request stats",
             {{"remote", summary.peer},

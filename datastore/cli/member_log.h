@@ -66,6 +66,9 @@ class NetLog final : public net::NetObserver {
     telemetry::GrpcMethodMetrics* grpc = nullptr;
     /// What the request asks for, when it has a duration metric of its own.
     telemetry::RequestKind kind = telemetry::RequestKind::kUnknown;
+    /// Every answer is a lease renewed, or told that it is gone.
+    bool renews_leases = false;
+    telemetry::Histogram* hash_duration = nullptr;
   };
   telemetry::Logger& log_;
   telemetry::Metrics& metrics_;

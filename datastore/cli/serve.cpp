@@ -155,7 +155,7 @@ class Process {
   absl::Status open_member();
   absl::Status open_doors();
   absl::Status add_listeners(const std::vector<config::Url>& urls, const net::Endpoint& endpoint,
-                             const char* what);
+                             const char* flag);
   void on_fatal(const absl::Status& why);
   void update_gauges();
   void compact_if_due();
@@ -187,7 +187,8 @@ class Process {
 /// nothing is made on disk.
 absl::Status Process::check_first_start() {
   const absl::StatusOr<bool> has_log = wal::Wal::exists(disk_, wal_directory(options_));
-  if (!has_log.ok()) return has_log.status();
+  // What keeps it from being read is told better when the directory is claimed.
+  if (!has_log.ok()) return absl::OkStatus();
   return *has_log ? absl::OkStatus() : config::validate_bootstrap(options_);
 }
 
@@ -226,6 +227,7 @@ absl::Status Process::open_member() {
   }
 
   node::MemberOptions member = member_options(options_);
+  metrics_.auth_revision.set(1);  // that of a store without users
   metrics_.server_quota_backend_bytes.set(static_cast<double>(member.core.quota_bytes));
   member_ = node::Member::start(std::move(member), *std::move(bootstrapped), *backend_, clock_,
                                 node_log_, [this](const absl::Status& why) { on_fatal(why); });
@@ -233,15 +235,16 @@ absl::Status Process::open_member() {
 }
 
 absl::Status Process::add_listeners(const std::vector<config::Url>& urls,
-                                    const net::Endpoint& endpoint, const char* what) {
+                                    const net::Endpoint& endpoint, const char* flag) {
   for (const config::Url& url : urls) {
     const absl::StatusOr<std::string> bound = server_->add_listener(url.str(), endpoint);
     if (!bound.ok()) {
       return absl::Status(bound.status().code(),
-                          absl::StrCat("listening on ", url.str(), ": ", bound.status().message()));
+                          absl::StrCat(bound.status().message(), "; free the address, or set ",
+                                       flag, " to another"));
     }
     if (endpoint.serves != net::Serves::kHttpOnly) client_urls_.push_back(*bound);
-    log_.info("listening", {{"for", what}, {"address", *bound}});
+    log_.info("listening", {{"flag", flag}, {"address", *bound}});
   }
   return absl::OkStatus();
 }
@@ -285,18 +288,18 @@ absl::Status Process::open_doors() {
       add_listeners(options_.listen_client_urls,
                     {.serves = http_apart ? net::Serves::kGrpcOnly : net::Serves::kGrpcAndHttp,
                      .http = client_pages},
-                    "clients");
+                    "--listen-client-urls");
   if (status.ok()) {
-    status =
-        add_listeners(options_.listen_client_http_urls,
-                      {.serves = net::Serves::kHttpOnly, .http = client_pages}, "clients' HTTP");
+    status = add_listeners(options_.listen_client_http_urls,
+                           {.serves = net::Serves::kHttpOnly, .http = client_pages},
+                           "--listen-client-http-urls");
   }
   if (status.ok()) {
     pages.metrics_only = true;
     status = add_listeners(options_.listen_metrics_urls,
                            {.serves = net::Serves::kHttpOnly,
                             .http = std::make_shared<http::Pages>(pages, *health_, metrics_, log_)},
-                           "metrics");
+                           "--listen-metrics-urls");
   }
   return status;
 }

@@ -1,10 +1,29 @@
 #include "datastore/storage/lmdb_write.h"
 
+#include <sys/statvfs.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <string>
+
 #include "datastore/storage/lmdb_error.h"
 #include "datastore/storage/lmdb_read.h"
 #include "datastore/storage/stored_value.h"
 
 namespace holdfast::storage {
+
+namespace {
+
+/// Less than any commit that is worth trying.
+constexpr std::uint64_t kFullBelowBytes = std::uint64_t{1} << 20;
+
+bool is_disk_full(const std::string& path) {
+  struct statvfs disk{};
+  if (::statvfs(path.c_str(), &disk) != 0) return false;
+  return std::uint64_t{disk.f_bavail} * disk.f_frsize < kFullBelowBytes;
+}
+
+}  // namespace
 
 LmdbWrite::~LmdbWrite() {
   if (key_cursor_ != nullptr) mdb_cursor_close(key_cursor_);
@@ -26,7 +45,11 @@ absl::Status LmdbWrite::commit() {
   key_cursor_ = nullptr;
   MDB_txn* txn = txn_;
   txn_ = nullptr;  // LMDB frees it whatever the outcome
-  return outcome(mdb_txn_commit(txn), "commit");
+  int code = mdb_txn_commit(txn);
+  // LMDB calls a short write EIO, and that is how a disk that fills up first shows. No page of an
+  // earlier commit is touched before the meta page, whose failure is MDB_PANIC from then on.
+  if (code == EIO && is_disk_full(path_)) code = ENOSPC;
+  return outcome(code, "commit");
 }
 
 absl::Status LmdbWrite::put(ports::Bucket bucket, BytesView key, BytesView value) {
