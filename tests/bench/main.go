@@ -99,20 +99,29 @@ func (b *bench) run(wanted []row) bool {
 }
 
 func (b *bench) measure(r row) ([]line, error) {
-	var measured [2]values
-	for i, binary := range []string{member.Etcd(), member.Holdfast()} {
-		s, err := startSide([]string{"etcd", "holdfast"}[i], binary)
-		if err != nil {
-			return nil, err
-		}
-		measured[i], err = r.measure(b, s)
-		if err != nil {
-			err = fmt.Errorf("%s: %w; its log ends with:\n%s", s.name, err, s.LogTail(5))
-		}
-		s.end()
-		if err != nil {
-			return nil, err
+	var best [2]values
+	for range max(1, r.rounds) {
+		for i, binary := range []string{member.Etcd(), member.Holdfast()} {
+			measured, err := b.measureOn(r, []string{"etcd", "holdfast"}[i], binary)
+			if err != nil {
+				return nil, err
+			}
+			best[i] = r.better(best[i], measured)
 		}
 	}
-	return r.compare(measured[0], measured[1]), nil
+	return r.compare(best[0], best[1]), nil
+}
+
+// measureOn runs the row on one server, started for it alone.
+func (b *bench) measureOn(r row, name, binary string) (values, error) {
+	s, err := startSide(name, binary)
+	if err != nil {
+		return nil, err
+	}
+	defer s.end()
+	measured, err := r.measure(b, s)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; its log ends with:\n%s", name, err, s.LogTail(5))
+	}
+	return measured, nil
 }

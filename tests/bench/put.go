@@ -20,19 +20,21 @@ func putRows() []row {
 	return []row{
 		{
 			name: "put", work: "put 256 B on one key, 1,000 in flight on 10 connections, by h2load",
+			rounds: 2,
 			figures: []figure{
 				{name: "requests", unit: "/s", higher: true, demand: 5, aim: 8},
 				{name: "CPU per request", unit: "µs", demand: 5, aim: 5, aimLimit: 5},
 			},
 			measure: func(b *bench, s *side) (values, error) {
-				return s.h2loadPut(sized(b, 6*time.Second, 2*time.Second))
+				return s.h2loadPut(sized(b, 4*time.Second, 2*time.Second))
 			},
 		},
 		{
 			name: "put-keys", work: "the same on 100,000 keys in turn, by holdfast_load",
+			rounds:  2,
 			figures: requestFigures(5, 8, 5, 8),
 			measure: func(b *bench, s *side) (values, error) {
-				return s.loadPhase("put", "put", "--keys", "100000", "--seconds", b.seconds(6, 2))
+				return s.loadPhase("put", "put", "--keys", "100000", "--seconds", b.seconds(4, 2))
 			},
 		},
 		goPutRow(1, 1.2, 1.3), goPutRow(100, 2, 2.3), goPutRow(1000, 2.2, 2.6),
@@ -43,6 +45,7 @@ func goPutRow(clients int, demand, aim float64) row {
 	return row{
 		name:    fmt.Sprintf("put-go-%d", clients),
 		work:    fmt.Sprintf("put 256 B by the official Go client, %d at a time on %d connections", clients, min(clients, maxGoConnections)),
+		rounds:  2,
 		figures: requestFigures(demand, aim, 0, 0),
 		measure: func(b *bench, s *side) (values, error) { return goPut(b, s, clients) },
 	}
@@ -65,7 +68,7 @@ func goPut(b *bench, s *side, clients int) (values, error) {
 			return nil, err
 		}
 	}
-	duration := sized(b, 6*time.Second, 2*time.Second)
+	duration := sized(b, 4*time.Second, 2*time.Second)
 	value := strings.Repeat("v", 256)
 	latencies := make([][]time.Duration, clients)
 	var failure atomic.Value

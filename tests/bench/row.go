@@ -6,7 +6,8 @@ import "time"
 type row struct {
 	name    string // short and stable: what the command line takes
 	work    string
-	figures []figure
+	figures []figure // the first decides which round counts
+	rounds  int      // of both servers in turn; the better one of each counts. 0 is 1
 	measure func(b *bench, s *side) (values, error)
 }
 
@@ -35,6 +36,15 @@ type line struct {
 	Demand  string  `json:"demanded,omitempty"`
 	Aim     string  `json:"aim,omitempty"`
 	Verdict string  `json:"verdict"`
+}
+
+// better returns the round that counts: the disk is shared, and a bad moment is not the server's.
+func (r row) better(a, b values) values {
+	f := r.figures[0]
+	if a == nil || (b[f.name] > a[f.name]) == f.higher {
+		return b
+	}
+	return a
 }
 
 // compare makes the table lines of a row.
