@@ -83,15 +83,7 @@ func (s *side) measureUpkeep(result values) error {
 		name string
 		work func() error
 	}{
-		{"compaction", func() error {
-			answer, err := pb.NewKVClient(conn).Range(context.Background(), &pb.RangeRequest{Key: []byte("none")})
-			if err != nil {
-				return err
-			}
-			_, err = pb.NewKVClient(conn).Compact(context.Background(),
-				&pb.CompactionRequest{Revision: answer.Header.Revision, Physical: true})
-			return err
-		}},
+		{"compaction", s.compactAll},
 		{"defragmentation", func() error {
 			_, err := pb.NewMaintenanceClient(conn).Defragment(context.Background(), &pb.DefragmentRequest{})
 			return err
@@ -107,6 +99,22 @@ func (s *side) measureUpkeep(result values) error {
 		result[step.name+": longest put"] = beside.Max
 	}
 	return nil
+}
+
+// compactAll compacts at the newest revision and waits until the space is free.
+func (s *side) compactAll() error {
+	conn, err := s.Dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	kv := pb.NewKVClient(conn)
+	answer, err := kv.Range(context.Background(), &pb.RangeRequest{Key: []byte("none")})
+	if err != nil {
+		return err
+	}
+	_, err = kv.Compact(context.Background(), &pb.CompactionRequest{Revision: answer.Header.Revision, Physical: true})
+	return err
 }
 
 // besidePuts puts at besideRate while work runs, at least for besideMinimum. Returns the puts' report
