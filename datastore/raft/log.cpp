@@ -1,5 +1,6 @@
 #include "datastore/raft/log.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "datastore/base/check.h"
@@ -19,6 +20,27 @@ Term Log::term_at(Index index) const {
   HOLDFAST_CHECK(index >= first_index());
   HOLDFAST_CHECK(index <= last_index());
   return entries_[position(index)].term;
+}
+
+bool Log::matches(Index index, Term term) const {
+  return index >= snapshot_index_ && index <= last_index() && term_at(index) == term;
+}
+
+bool Log::is_behind_or_at(Index index, Term term) const {
+  return term > last_term() || (term == last_term() && index >= last_index());
+}
+
+Index Log::last_not_after(Index index, Term term) const {
+  index = std::min(index, last_index());
+  if (index < snapshot_index_) return index;
+  // Terms never fall along the log.
+  const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(dead_);
+  const auto end = begin + static_cast<std::ptrdiff_t>(index.value - snapshot_index_.value);
+  const auto above = std::upper_bound(
+      begin, end, term, [](Term bound, const Entry& entry) { return bound < entry.term; });
+  if (above != begin) return (above - 1)->index;
+  if (snapshot_term_ <= term) return snapshot_index_;
+  return Index(snapshot_index_.value - (snapshot_index_ ? 1 : 0));
 }
 
 void Log::append(Entry entry) {
@@ -41,6 +63,18 @@ absl::Span<const Entry> Log::slice(Index first, Index last, std::size_t max_byte
     ++count;
   }
   return {begin, count};
+}
+
+void Log::truncate_from(Index first) {
+  HOLDFAST_CHECK(first >= first_index());
+  if (first > last_index()) return;
+  const std::size_t end = position(first);
+  for (std::size_t i = end; i < entries_.size(); ++i) data_bytes_ -= entries_[i].data.size();
+  entries_.resize(end);
+}
+
+void Log::restart_after(Index index, Term term) {
+  *this = Log(index, term);
 }
 
 void Log::compact(Index index) {

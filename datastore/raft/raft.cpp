@@ -3,31 +3,27 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/status/statusor.h"
 #include "datastore/base/check.h"
 #include "datastore/base/errors.h"
+#include "datastore/raft/configuration.h"
+#include "datastore/raft/mutants.h"
 
 namespace holdfast::raft {
 
 namespace {
 constexpr std::size_t kNoByteLimit = ~std::size_t{0};
-
-void erase_member(std::vector<MemberId>& members, MemberId member) {
-  std::erase(members, member);
-}
-
-void insert_member(std::vector<MemberId>& members, MemberId member) {
-  const auto at = std::lower_bound(members.begin(), members.end(), member);
-  if (at == members.end() || *at != member) members.insert(at, member);
-}
 }  // namespace
 
 Raft::Raft(const Options& options, InitialState initial)
     : options_(options),
+      dice_(options.seed ^ options.id.value),
       hard_state_(initial.hard_state),
       handed_out_(initial.hard_state),
       conf_(std::move(initial.conf)),
       log_(initial.snapshot_index, initial.snapshot_term) {
+  HOLDFAST_CHECK(options_.election_ticks >= 2);
+  HOLDFAST_CHECK(options_.heartbeat_ticks >= 1);
+  HOLDFAST_CHECK(options_.heartbeat_ticks < options_.election_ticks);
   for (Entry& entry : initial.entries) log_.append(std::move(entry));
   hard_state_.commit = std::max(hard_state_.commit, initial.snapshot_index);
   HOLDFAST_CHECK(hard_state_.commit <= log_.last_index());
@@ -36,74 +32,76 @@ Raft::Raft(const Options& options, InitialState initial)
   next_to_persist_ = persisted_.next();
   next_to_apply_ = applied_.next();
   pending_conf_change_ = log_.last_index();
+  restart_election_timeout();
 }
 
 bool Raft::is_sole_voter() const {
   return conf_.voters.size() == 1 && conf_.voters.front() == options_.id;
 }
 
-void Raft::tick() {
-  if (role_ != Role::kLeader && is_sole_voter()) campaign();
+MemberId Raft::leader() const {
+  if (leading() != nullptr) return options_.id;
+  const auto* follower = std::get_if<Follower>(&role_);
+  return follower != nullptr ? follower->leader : MemberId();
 }
 
-void Raft::campaign() {
-  hard_state_.term = hard_state_.term.next();
-  hard_state_.vote = options_.id;
-  role_ = Role::kLeader;
-  leader_ = options_.id;
-  // A change that may be in the log but unapplied blocks another until the log is applied so far.
-  pending_conf_change_ = log_.last_index();
-  first_of_term_ = log_.last_index().next();
-  HOLDFAST_CHECK(append(EntryType::kNormal, Bytes()).ok());
+MemberId Raft::transferee() const {
+  return leading() != nullptr ? leading()->transferee : MemberId();
 }
 
-absl::StatusOr<Index> Raft::append(EntryType type, Bytes data) {
-  if (role_ != Role::kLeader) return errors::no_leader();
-  const Index index = log_.last_index().next();
-  log_.append(Entry{hard_state_.term, index, type, std::move(data)});
-  return index;
+const Progress* Raft::progress(MemberId peer) const {
+  if (leading() == nullptr) return nullptr;
+  const auto it = leading()->peers.find(peer);
+  return it != leading()->peers.end() ? &it->second : nullptr;
 }
+
+// --- proposals ----------------------------------------------------------------------------------
 
 absl::StatusOr<Index> Raft::propose(Bytes data) {
-  return append(EntryType::kNormal, std::move(data));
+  if (Leader* leader = leading()) return append(*leader, EntryType::kNormal, std::move(data));
+  if (!this->leader() || !options_.forward_proposals) return errors::no_leader();
+  send({.type = MessageType::kProp,
+        .to = this->leader(),
+        .entries = {Entry{.data = std::move(data)}}});
+  return Index();
 }
 
 absl::StatusOr<Index> Raft::propose_conf_change(Bytes data) {
-  if (role_ == Role::kLeader && pending_conf_change_ > applied_) {
-    return absl::FailedPreconditionError(
-        "a membership change is still being applied; try again when it is done");
+  if (Leader* leader = leading()) {
+    if (pending_conf_change_ > applied_ && !planted(Mutant::kOverlappingChanges)) {
+      return absl::FailedPreconditionError(
+          "a membership change is still being applied; try again when it is done");
+    }
+    return append(*leader, EntryType::kConfChange, std::move(data));
   }
-  absl::StatusOr<Index> index = append(EntryType::kConfChange, std::move(data));
-  if (index.ok()) pending_conf_change_ = *index;
-  return index;
+  if (!this->leader() || !options_.forward_proposals) return errors::no_leader();
+  send({.type = MessageType::kProp,
+        .to = this->leader(),
+        .entries = {Entry{.type = EntryType::kConfChange, .data = std::move(data)}}});
+  return Index();
 }
 
-absl::Status Raft::read_index(std::uint64_t request) {
-  if (role_ != Role::kLeader) return errors::no_leader();
-  waiting_reads_.push_back(request);
-  answer_reads();
-  return absl::OkStatus();
-}
-
-void Raft::answer_reads() {
-  // Before its first entry commits, a leader doesn't know what is committed (thesis 6.4, step 1);
-  // a sole voter needs no round to know that it still leads.
-  if (hard_state_.commit < first_of_term_ || !is_sole_voter()) return;
-  for (const std::uint64_t request : waiting_reads_) {
-    ready_reads_.push_back(ReadState{hard_state_.commit, request});
-  }
-  waiting_reads_.clear();
-}
+// --- what the owner takes and gives back --------------------------------------------------------
 
 bool Raft::has_output() const {
-  return next_to_persist_ <= log_.last_index() || next_to_apply_ <= hard_state_.commit ||
-         !(hard_state_ == handed_out_) || !ready_reads_.empty();
+  return replication_due_ || !messages_.empty() || !messages_after_sync_.empty() ||
+         incoming_snapshot_ || next_to_persist_ <= log_.last_index() ||
+         next_to_apply_ <= appliable() || !(hard_state_ == handed_out_) || !ready_reads_.empty();
 }
 
 Output Raft::take_output() {
+  if (std::exchange(replication_due_, false) && leading() != nullptr) replicate(*leading());
   Output output;
+  output.messages = std::exchange(messages_, {});
+  output.messages_after_sync = std::exchange(messages_after_sync_, {});
+  output.reads = std::exchange(ready_reads_, {});
+  if (incoming_snapshot_) {
+    output.snapshot = std::exchange(incoming_snapshot_, std::nullopt);
+    output.must_sync = true;
+  }
   if (!(hard_state_ == handed_out_)) {
-    output.must_sync = hard_state_.term != handed_out_.term || hard_state_.vote != handed_out_.vote;
+    output.must_sync |=
+        hard_state_.term != handed_out_.term || hard_state_.vote != handed_out_.vote;
     output.hard_state = hard_state_;
     handed_out_ = hard_state_;
   }
@@ -112,26 +110,30 @@ Output Raft::take_output() {
     output.must_sync = true;
     next_to_persist_ = log_.last_index().next();
   }
-  if (next_to_apply_ <= hard_state_.commit) {
+  if (next_to_apply_ <= appliable()) {
     output.committed =
-        log_.slice(next_to_apply_, hard_state_.commit, options_.max_committed_bytes_per_output);
+        log_.slice(next_to_apply_, appliable(), options_.max_committed_bytes_per_output);
     next_to_apply_ = output.committed.back().index.next();
   }
-  output.reads = std::exchange(ready_reads_, {});
   return output;
 }
 
-void Raft::persisted(Index index) {
+void Raft::persisted(Index index, Term term) {
+  // By log matching, the same entry at `index` means the same log up to there: all of it is what
+  // was written.
+  if (index <= persisted_ || !log_.matches(index, term)) return;
   HOLDFAST_CHECK(index < next_to_persist_);
-  persisted_ = std::max(persisted_, index);
-  advance_commit();
+  persisted_ = index;
+  if (Leader* leader = leading()) {
+    if (index >= leader->first_of_term) leader->term_is_durable = true;
+    advance_commit(*leader);
+  }
 }
 
-void Raft::advance_commit() {
-  if (role_ != Role::kLeader || !is_sole_voter()) return;
-  if (persisted_ <= hard_state_.commit || log_.term_at(persisted_) != hard_state_.term) return;
-  hard_state_.commit = persisted_;
-  answer_reads();
+void Raft::persisted(Index index) {
+  if (index <= persisted_) return;
+  HOLDFAST_CHECK(index < next_to_persist_);
+  persisted(index, log_.term_at(index));
 }
 
 void Raft::applied(Index index) {
@@ -140,29 +142,20 @@ void Raft::applied(Index index) {
 }
 
 const ConfState& Raft::apply_conf_change(const ConfChange& change) {
-  if (!change.node) return conf_;
-  switch (change.type) {
-    case ConfChangeType::kAddVoter:
-      erase_member(conf_.learners, change.node);
-      insert_member(conf_.voters, change.node);
-      break;
-    case ConfChangeType::kAddLearner:
-      erase_member(conf_.voters, change.node);
-      insert_member(conf_.learners, change.node);
-      break;
-    case ConfChangeType::kRemove:
-      erase_member(conf_.voters, change.node);
-      erase_member(conf_.learners, change.node);
-      break;
-    case ConfChangeType::kUpdate:
-      break;
-  }
-  advance_commit();
+  conf_ = changed(std::move(conf_), change);
+  // A newcomer counts as heard until the next check, or adding it could depose the leader.
+  if (Leader* leader = leading()) follow_configuration(*leader, /*newcomers_are_active=*/true);
   return conf_;
 }
 
 void Raft::compact(Index index) {
   HOLDFAST_CHECK(index <= applied_);
+  if (const Leader* leader = leading()) {
+    for (const auto& [id, peer] : leader->peers) {
+      const auto* waiting = std::get_if<AwaitSnapshot>(&peer.state());
+      if (waiting != nullptr && peer.recently_active) index = std::min(index, waiting->index);
+    }
+  }
   log_.compact(index);
 }
 

@@ -74,6 +74,10 @@ enum class MessageType : std::uint8_t {
   kPreVoteResp = 18,
 };
 
+/// The context of a MsgVote sent at the leader's own wish: such a vote is weighed although a leader
+/// is heard (etcd-facts 2.3).
+inline constexpr BytesView kCampaignTransfer = "CampaignTransfer";
+
 struct Message {
   MessageType type{};
   MemberId to;
