@@ -18,6 +18,8 @@ namespace {
 constexpr Time kExpiryScanInterval = std::chrono::milliseconds(500);
 /// Lease revocations proposed per scan; the rest wait for the next one.
 constexpr std::size_t kMaxRevokesPerScan = 10'000;
+/// Kept in memory where nobody follows.
+constexpr std::uint64_t kCatchUpEntriesAlone = 500;
 /// etcd charges 256 bytes for a put besides its key and value; the shortest takes some 6.
 constexpr std::int64_t kMaxCostPerEntryByte = 64;
 constexpr std::size_t kNoLimit = ~std::size_t{0};
@@ -350,10 +352,13 @@ void Core::trim_memory_log() {
   const raft::Log& log = raft_->log();
   const std::uint64_t applied = machine_->applied_index().value;
   const std::uint64_t held = applied + 1 - log.first_index().value;
+  const bool alone = raft_->is_sole_voter() && raft_->conf().learners.empty();
+  const std::uint64_t wanted =
+      alone ? std::min(kCatchUpEntriesAlone, options_.catch_up_entries) : options_.catch_up_entries;
   if (log.data_bytes() > options_.catch_up_bytes) {
     raft_->compact(Index(applied - held / 2));
-  } else if (held > 2 * options_.catch_up_entries) {
-    raft_->compact(Index(applied - options_.catch_up_entries));
+  } else if (held > 2 * wanted) {
+    raft_->compact(Index(applied - wanted));
   }
 }
 

@@ -70,8 +70,9 @@ struct CoreOptions {
   std::uint64_t catch_up_entries = 5000;
   /// And bytes of them, whatever their number.
   std::size_t catch_up_bytes = std::size_t{64} << 20;
-  /// Keys of one compaction step between two turns.
+  /// Keys of one compaction step, and the rest after it: traffic goes first.
   std::size_t compaction_step_entries = 1000;
+  Time compaction_pause = std::chrono::milliseconds(10);
 };
 
 /// One member's work on one thread: proposals in; durable, applied, answered out. It owns raft, the
@@ -114,8 +115,9 @@ class Core {
 
   /// False while the engine is too far behind: leave proposals where they are.
   bool accepts_proposals() const;
-  /// There is work that no input announces (a compaction): call turn() again soon.
-  bool has_background_steps() const;
+  /// When there is work that no input announces (a step of a compaction), the time for the next
+  /// turn().
+  std::optional<Time> next_background_step() const;
 
   // --- the engine's side ----------------------------------------------------------------------
 
@@ -251,6 +253,7 @@ class Core {
   CompactionStage compaction_stage_ = CompactionStage::kIdle;
   bool compaction_is_read_ = false;
   Time compaction_started_{0};
+  Time next_compaction_step_{0};
   Time last_applied_at_{};
   std::uint64_t proposals_committed_ = 0;
   std::uint64_t proposals_failed_ = 0;

@@ -52,8 +52,9 @@ Index Core::trim_below() const {
 
 // --- compaction: deletes in small steps between turns --------------------------------------------
 
-bool Core::has_background_steps() const {
-  return compaction_stage_ == CompactionStage::kWrite && accepts_proposals();
+std::optional<Time> Core::next_background_step() const {
+  if (compaction_stage_ != CompactionStage::kWrite || !accepts_proposals()) return std::nullopt;
+  return next_compaction_step_;
 }
 
 void Core::begin_compaction(Time now) {
@@ -67,7 +68,9 @@ void Core::begin_compaction(Time now) {
 
 void Core::step_compaction(Time now) {
   if (compaction_ == nullptr) begin_compaction(now);
-  if (!has_background_steps()) return;
+  const std::optional<Time> due = next_background_step();
+  if (!due || now < *due) return;
+  next_compaction_step_ = now + options_.compaction_pause;
   if (compaction_->write(options_.compaction_step_entries) ==
       mvcc::CompactionJob::Progress::kDone) {
     finish_compaction(now);

@@ -1,5 +1,6 @@
 #include "datastore/node/member.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "datastore/base/errors.h"
@@ -12,8 +13,8 @@ namespace {
 /// Work of one reclaim step: bounds how long a commit waits behind it.
 constexpr std::uint64_t kReclaimStepBytes = std::uint64_t{16} << 20;
 /// A slice of a compaction's reading ends with this many deletions found.
-constexpr std::size_t kCompactionDeletesPerSlice = 20'000;
-constexpr std::size_t kCompactionReadStep = 10'000;
+constexpr std::size_t kCompactionDeletesPerSlice = 5'000;
+constexpr std::size_t kCompactionReadStep = 5'000;
 
 }  // namespace
 
@@ -98,9 +99,10 @@ void Member::run() {
     {
       std::unique_lock lock(inbox_mutex_);
       const bool idle = submissions_.empty() && tasks_.empty() && !finished_drain_ && !stopping_;
-      if (idle && !core_->has_background_steps() && now < next_tick_) {
+      const Time wake_at = std::min(next_tick_, core_->next_background_step().value_or(next_tick_));
+      if (idle && now < wake_at) {
         thread_waits_ = true;
-        inbox_wake_.wait_for(lock, next_tick_ - now, [this] {
+        inbox_wake_.wait_for(lock, wake_at - now, [this] {
           return stopping_ || !submissions_.empty() || !tasks_.empty() || finished_drain_;
         });
         thread_waits_ = false;

@@ -15,7 +15,8 @@ namespace {
 
 /// One slice: what a pool thread does before others have their turn.
 constexpr std::size_t kSliceKeys = 2000;
-constexpr std::size_t kSliceBytes = std::size_t{1} << 20;
+/// Below malloc's mmap threshold: pieces then come from memory that is already mapped.
+constexpr std::size_t kSliceBytes = std::size_t{96} << 10;
 /// A list of the newest state that a compaction overtakes starts over so often, then reads it all
 /// at one go.
 constexpr int kMaxRestarts = 3;
