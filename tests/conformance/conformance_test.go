@@ -60,7 +60,8 @@ func TestEveryAnswerEqualsEtcds(t *testing.T) {
 		d.done, elapsed.Seconds(), float64(d.done)/elapsed.Seconds(), d.know.rev, seed)
 	printDifferences(d)
 	if stopped != nil {
-		t.Errorf("stopped after %d operations: %v\nthe server's log ends:\n%s", d.done, stopped, tested.process.LogTail(15))
+		t.Errorf("stopped after %d operations: %v\nthe server's log ends:\n%s\netcd's log ends:\n%s",
+			d.done, stopped, tested.process.LogTail(15), reference.process.LogTail(40))
 	}
 	if len(d.differences) > 0 {
 		t.Errorf("%d kinds of difference; again: %s", len(d.differences), replay)

@@ -67,9 +67,6 @@ func (d *driver) send(name string, stream int, request *pb.WatchRequest) {
 }
 
 func (d *driver) createWatch(stream int, create *pb.WatchCreateRequest) {
-	if create.StartRevision == d.know.compactRev && d.know.compactRev > 0 && d.changedTwice(create.StartRevision) {
-		create.StartRevision++
-	}
 	d.send("Watch.create", stream, &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}})
 	answers := d.awaitPair("Watch.create", stream, func(w *watchStream) *[]*pb.WatchResponse { return &w.created })
 	created := answers[0].message.(*pb.WatchResponse)
@@ -95,21 +92,6 @@ func (d *driver) createWatch(stream int, create *pb.WatchCreateRequest) {
 	if w.start > 0 && w.start < d.know.compactRev {
 		d.awaitCompacted(w)
 	}
-}
-
-// changedTwice says whether some key changed more than once in a revision: a compaction to it keeps
-// only the last change, so what a watch from it delivers depends on how far the compaction is.
-func (d *driver) changedTwice(revision int64) bool {
-	keys := map[string]bool{}
-	for _, e := range d.log {
-		if e.Kv.ModRevision == revision {
-			if keys[string(e.Kv.Key)] {
-				return true
-			}
-			keys[string(e.Kv.Key)] = true
-		}
-	}
-	return false
 }
 
 // awaitCompacted waits for the end of a watch whose history is gone.
