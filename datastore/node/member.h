@@ -88,6 +88,12 @@ class Member final : public Node {
   void defragment(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) override;
   void move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done,
                    Mailbox& mailbox) override;
+  void add_member(std::vector<std::string> peer_urls, bool is_learner, MembershipDone done,
+                  Mailbox& mailbox) override;
+  void remove_member(MemberId id, MembershipDone done, Mailbox& mailbox) override;
+  void update_member(MemberId id, std::vector<std::string> peer_urls, MembershipDone done,
+                     Mailbox& mailbox) override;
+  void promote_member(MemberId id, MembershipDone done, Mailbox& mailbox) override;
 
  private:
   using Task = absl::AnyInvocable<void(Core&, Time now)>;

@@ -177,6 +177,36 @@ void Member::move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> don
   if (!taken) post_answer(mailbox, std::move(*shared), errors::stopped());
 }
 
+// --- membership ---------------------------------------------------------------------------------
+
+namespace {
+
+void refuse_for_now(MembershipDone done, Mailbox& mailbox) {
+  post_answer(mailbox, std::move(done),
+              absl::StatusOr<MembershipChange>(
+                  absl::UnimplementedError("holdfast: this release runs one member")));
+}
+
+}  // namespace
+
+void Member::add_member(std::vector<std::string> /*peer_urls*/, bool /*is_learner*/,
+                        MembershipDone done, Mailbox& mailbox) {
+  refuse_for_now(std::move(done), mailbox);
+}
+
+void Member::remove_member(MemberId /*id*/, MembershipDone done, Mailbox& mailbox) {
+  refuse_for_now(std::move(done), mailbox);
+}
+
+void Member::update_member(MemberId /*id*/, std::vector<std::string> /*peer_urls*/,
+                           MembershipDone done, Mailbox& mailbox) {
+  refuse_for_now(std::move(done), mailbox);
+}
+
+void Member::promote_member(MemberId /*id*/, MembershipDone done, Mailbox& mailbox) {
+  refuse_for_now(std::move(done), mailbox);
+}
+
 // --- status -------------------------------------------------------------------------------------
 
 void Member::publish_status() {

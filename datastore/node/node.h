@@ -60,6 +60,7 @@ struct ClusterInfo {
   ClusterId cluster;
   MemberId self;
   std::vector<MemberInfo> members;  // ascending by id
+  std::vector<MemberId> removed;    // ascending; never to come back
   std::string cluster_version;      // "3.7.0"; empty until decided
   bool downgrade_enabled = false;
   std::string downgrade_target;
@@ -105,6 +106,14 @@ struct BackendSnapshot {
   Term term;
   Revision revision;
 };
+
+/// What a change of membership came to.
+struct MembershipChange {
+  /// The member added; its id is 0 for every other change.
+  MemberInfo added;
+  std::vector<MemberInfo> members;  // afterwards, ascending by id
+};
+using MembershipDone = absl::AnyInvocable<void(absl::StatusOr<MembershipChange>)>;
 
 class Node {
  public:
@@ -170,8 +179,21 @@ class Node {
                                 Mailbox& mailbox) = 0;
   /// Gives free space back to the file system without stopping traffic.
   virtual void defragment(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) = 0;
+  /// Done once `to` leads. Errors: not_leader, bad_leader_transferee, timeout_leader_transfer.
   virtual void move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done,
                            Mailbox& mailbox) = 0;
+
+  // --- membership -----------------------------------------------------------------------------
+  // Each is checked as etcd checks it (membership.h), then travels through the log. Errors: etcd's
+  // for each reason; timeout: outcome unknown.
+
+  virtual void add_member(std::vector<std::string> peer_urls, bool is_learner, MembershipDone done,
+                          Mailbox& mailbox) = 0;
+  virtual void remove_member(MemberId id, MembershipDone done, Mailbox& mailbox) = 0;
+  virtual void update_member(MemberId id, std::vector<std::string> peer_urls, MembershipDone done,
+                             Mailbox& mailbox) = 0;
+  /// Asks the leader if this member is not it.
+  virtual void promote_member(MemberId id, MembershipDone done, Mailbox& mailbox) = 0;
 };
 
 }  // namespace holdfast::node

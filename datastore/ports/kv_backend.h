@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -74,6 +75,14 @@ struct BackendSizes {
   std::uint64_t used_bytes = 0;
 };
 
+/// Takes the content of an engine that begins anew.
+class BackendFill {
+ public:
+  virtual ~BackendFill() = default;
+  /// Bucket by bucket, each in ascending byte order of its keys. The bytes are copied.
+  virtual absl::Status add(Bucket bucket, BytesView key, BytesView value) = 0;
+};
+
 /// The engine under the store: ordered buckets, atomic durable commits, snapshot reads.
 /// commit(), reclaim() and compact_step() are called by one thread at a time; begin_read() and
 /// sizes() by any. No BackendRead outlives its backend.
@@ -84,6 +93,12 @@ class KvBackend {
   /// ResourceExhausted when the disk or the map is full. Unknown when the disk failed: what it
   /// holds is then unknown and the process must end.
   virtual absl::Status commit(absl::Span<const BackendWrite> writes) = 0;
+  /// Replaces everything by what `fill` adds, atomically and durably; readers that began before
+  /// keep what they saw. On error, `fill`'s own among them, nothing has changed. As commit() in
+  /// threads and errors.
+  virtual absl::Status replace(absl::FunctionRef<absl::Status(BackendFill&)>) {
+    return absl::UnimplementedError("this engine can't replace its content");
+  }
   virtual absl::StatusOr<std::unique_ptr<BackendRead>> begin_read() = 0;
   virtual BackendSizes sizes() const = 0;
   /// Gives at least some free pages back to the file system, at most `max_bytes` of work, without

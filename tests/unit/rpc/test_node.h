@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "datastore/base/errors.h"
 #include "datastore/node/node.h"
 #include "datastore/statemachine/statemachine.h"
 #include "tests/unit/mvcc/memory_backend.h"
@@ -69,8 +70,25 @@ class TestNode final : public node::Node {
   void defragment(absl::AnyInvocable<void(absl::Status)> done, node::Mailbox& mailbox) override;
   void move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done,
                    node::Mailbox& mailbox) override;
+  void add_member(std::vector<std::string>, bool, node::MembershipDone done,
+                  node::Mailbox& mailbox) override {
+    refuse_membership(std::move(done), mailbox);
+  }
+  void remove_member(MemberId, node::MembershipDone done, node::Mailbox& mailbox) override {
+    refuse_membership(std::move(done), mailbox);
+  }
+  void update_member(MemberId, std::vector<std::string>, node::MembershipDone done,
+                     node::Mailbox& mailbox) override {
+    refuse_membership(std::move(done), mailbox);
+  }
+  void promote_member(MemberId, node::MembershipDone done, node::Mailbox& mailbox) override {
+    refuse_membership(std::move(done), mailbox);
+  }
 
  private:
+  static void refuse_membership(node::MembershipDone done, node::Mailbox& mailbox) {
+    mailbox.post([done = std::move(done)]() mutable { done(errors::unhealthy()); });
+  }
   struct Subscriber {
     std::shared_ptr<absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)>> deliver;
     node::Mailbox* mailbox;
