@@ -6,6 +6,7 @@
 
 #include "datastore/net/http1_session.h"
 #include "datastore/net/http2_session.h"
+#include "datastore/net/text.h"
 
 namespace holdfast::net {
 namespace {
@@ -55,7 +56,9 @@ Connection::~Connection() {
 void Connection::watch() {
   const int fd = transport_->fd();
   if (fd < 0 || phase_ == Phase::kClosed) return;
-  std::uint32_t wanted = blocked_ ? EPOLLOUT : 0U;
+  const bool wants_output =
+      blocked_ || (phase_ == Phase::kHandshaking && transport_->blocked_on_output());
+  std::uint32_t wanted = wants_output ? EPOLLOUT : 0U;
   if (!input_ended_) wanted |= EPOLLRDHUP;
   if (!input_ended_ && (session_ == nullptr || session_->wants_input())) wanted |= EPOLLIN;
   if (wanted == 0) wanted = EPOLLET;  // errors and hang-ups, once
@@ -75,12 +78,15 @@ void Connection::on_io(std::uint32_t events) {
   if ((events & EPOLLERR) != 0 || hung_up) return close("connection reset");
   if (phase_ == Phase::kHandshaking) {
     const Transport::Io io = transport_->handshake();
-    if (io == Transport::Io::kWouldBlock) return;
-    if (io != Transport::Io::kProgress) return close("handshake failed");
+    if (io == Transport::Io::kWouldBlock) return watch();
+    if (io != Transport::Io::kProgress) {
+      return close(concat("handshake failed: ", transport_->failure()));
+    }
     phase_ = Phase::kSniffing;
     if (!transport_->application_protocol().empty()) {
       start_session(transport_->application_protocol() == "h2");
     }
+    watch();
   }
   if ((events & EPOLLOUT) != 0) {
     blocked_ = false;

@@ -58,10 +58,17 @@ void Server::welcome(const std::shared_ptr<const Endpoint>& endpoint, int fd, st
     ::close(fd);
     return;
   }
+  absl::StatusOr<std::unique_ptr<Transport>> transport = endpoint->transports == nullptr
+                                                             ? make_socket_transport(fd)
+                                                             : endpoint->transports->make(fd, peer);
+  if (!transport.ok()) {
+    connection_count_->release();
+    return observer_->connection_refused(peer, from_absl(transport.status().message()));
+  }
   ServerLoop* home = loops_[next_loop_++ % loops_.size()].get();
   // The transport travels with the task, so that an unrun task closes the socket.
   home->loop.post(
-      [home, endpoint, transport = make_socket_transport(fd), peer = std::move(peer)]() mutable {
+      [home, endpoint, transport = *std::move(transport), peer = std::move(peer)]() mutable {
         Connection::adopt(*home, std::move(endpoint), std::move(transport), std::move(peer));
       });
 }

@@ -15,6 +15,7 @@
 #include "datastore/net/output_queue.h"
 #include "datastore/net/request_budget.h"
 #include "datastore/net/small_block_pool.h"
+#include "datastore/net/transport.h"
 
 namespace holdfast::net {
 
@@ -27,6 +28,8 @@ enum class Serves { kGrpcAndHttp, kGrpcOnly, kHttpOnly };
 struct Endpoint {
   Serves serves = Serves::kGrpcAndHttp;
   std::shared_ptr<HttpHandler> http;
+  /// Speaks TLS on accepted sockets; null: plain bytes.
+  std::shared_ptr<const TransportFactory> transports;
 
   /// Null if plain HTTP is not served here.
   HttpHandler* http_handler() const { return serves == Serves::kGrpcOnly ? nullptr : http.get(); }

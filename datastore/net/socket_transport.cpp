@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "datastore/net/transport.h"
 
@@ -31,15 +32,18 @@ class SocketTransport final : public Transport {
   }
 
   void finish_writing() override { ::shutdown(fd_, SHUT_WR); }
+  std::string failure() const override { return error_ == 0 ? "" : std::strerror(error_); }
 
  private:
-  static Result result_of(ssize_t n) {
+  Result result_of(ssize_t n) {
     if (n >= 0) return {Io::kProgress, static_cast<std::size_t>(n)};
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {Io::kWouldBlock};
+    error_ = errno;
     return {Io::kFailed};
   }
 
   int fd_;
+  int error_ = 0;
 };
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace holdfast::net {
 
@@ -31,18 +31,41 @@ class Transport {
 
   /// Descriptor to watch; -1 for a transport without one, whose owner drives the connection.
   virtual int fd() const = 0;
-  /// Called when the descriptor is ready, until it answers kProgress: established.
+  /// Called once at the start and whenever the descriptor is ready, until it answers kProgress:
+  /// established.
   virtual Io handshake() { return Io::kProgress; }
+  /// After a handshake() or read() that answered kWouldBlock: whether it waits for room to write
+  /// (TLS may), not for bytes to read.
+  virtual bool blocked_on_output() const { return false; }
   /// "h2", "http/1.1", or empty if the handshake settled nothing and the first bytes decide.
   virtual std::string_view application_protocol() const { return {}; }
+  /// Given 16 KiB or more it keeps nothing back that the descriptor would not tell of again: a
+  /// reader may stop after any read and wait for the descriptor.
   virtual Result read(char* to, std::size_t capacity_bytes) = 0;
   /// Writes a prefix of the `count` buffers.
   virtual Result write(const iovec* buffers, int count) = 0;
   /// No more will be written; reading goes on.
   virtual void finish_writing() = 0;
+  /// Why the last call answered kFailed ("connection reset by peer", "certificate has expired");
+  /// empty if there is no more to say. For messages to people.
+  virtual std::string failure() const { return {}; }
 };
 
 /// Takes over a connected, non-blocking stream socket.
 std::unique_ptr<Transport> make_socket_transport(int fd);
+
+/// Puts a Transport on connected sockets: TLS, as client or as server, is one of these, made of its
+/// certificates. Used by every loop at once, so thread-safe; must not block.
+class TransportFactory {
+ public:
+  virtual ~TransportFactory() = default;
+  /// Takes over `fd`, a connected, non-blocking stream socket, also on failure. `remote` is the
+  /// other end: for one that dials the host it asked for, a name or an address without brackets
+  /// and port, empty for a unix socket (a TLS client checks the certificate against it and sends a
+  /// name as SNI); for one that accepts, the peer's "address:port", "@" for a unix socket. Nothing
+  /// is sent yet: that is handshake()'s. Errors: what the certificates or the memory do not allow.
+  virtual absl::StatusOr<std::unique_ptr<Transport>> make(int fd,
+                                                          std::string_view remote) const = 0;
+};
 
 }  // namespace holdfast::net
