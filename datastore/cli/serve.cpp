@@ -255,6 +255,7 @@ absl::Status Process::open_doors() {
   rpc::Options services_options;
   services_options.max_request_bytes = options_.max_request_bytes;
   services_options.max_txn_ops = options_.max_txn_ops;
+  services_options.election_timeout = milliseconds(options_.election_timeout_ms);
   services_options.api_version = config::kEtcdVersion;
   services_options.storage_version = kStorageVersion;
   if (options_.watch_progress_notify_interval.count() > 0) {

@@ -1,8 +1,12 @@
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "datastore/base/errors.h"
 #include "datastore/proto/rpc.pb.h"
@@ -12,7 +16,6 @@
 namespace holdfast::rpc {
 namespace {
 
-using node::ClusterInfo;
 using node::MemberInfo;
 
 /// etcd's headers of this service carry no revision.
@@ -28,29 +31,45 @@ void fill_member(const MemberInfo& member, etcdserverpb::Member* out) {
   out->set_islearner(member.is_learner);
 }
 
-const MemberInfo* find_member(const ClusterInfo& cluster, std::uint64_t id) {
-  const auto found = std::find_if(cluster.members.begin(), cluster.members.end(),
-                                  [id](const MemberInfo& m) { return m.id.value == id; });
-  return found == cluster.members.end() ? nullptr : &*found;
-}
-
 /// As etcd's URL lists: a scheme it knows and, for http, "host:port" without a path.
-bool is_peer_url(const std::string& text) {
-  absl::string_view url = text;
+bool is_peer_url(absl::string_view url) {
   if (absl::StartsWith(url, "unix://") || absl::StartsWith(url, "unixs://")) return true;
   if (!absl::ConsumePrefix(&url, "http://") && !absl::ConsumePrefix(&url, "https://")) return false;
   const std::size_t colon = url.rfind(':');
   if (url.find('/') != absl::string_view::npos || colon == absl::string_view::npos) return false;
-  const std::size_t bracket = url.rfind(']');
-  const bool is_v6 = absl::StartsWith(url, "[");
-  if (is_v6) return bracket != absl::string_view::npos && bracket + 1 == colon;
+  const absl::string_view port = url.substr(colon + 1);
+  if (!std::all_of(port.begin(), port.end(), absl::ascii_isdigit)) return false;
+  if (absl::StartsWith(url, "[")) return url.rfind(']') + 1 == colon;
   return url.find(':') == colon;
 }
 
-absl::Status not_yet(const char* what) {
-  return absl::UnimplementedError(
-      absl::StrCat("holdfast: this release runs one member and cannot ", what,
-                   "; use `holdfast snapshot restore` to move its data"));
+/// The URLs as etcd keeps them: trimmed and sorted. Nothing if there is none or one is no peer URL:
+/// members of etcd's do not survive such a one in the log (etcd-facts A).
+std::optional<std::vector<std::string>> peer_urls(
+    const google::protobuf::RepeatedPtrField<std::string>& texts) {
+  std::vector<std::string> urls;
+  for (const std::string& text : texts) {
+    urls.emplace_back(absl::StripAsciiWhitespace(text));
+    if (!is_peer_url(urls.back())) return std::nullopt;
+  }
+  if (urls.empty()) return std::nullopt;
+  std::sort(urls.begin(), urls.end());
+  return urls;
+}
+
+/// Answers a change of membership with the members after it.
+template <class Response>
+node::MembershipDone answer_with_members(LoopState& state, net::CallRef call) {
+  return [&state, call = std::move(call)](absl::StatusOr<node::MembershipChange> change) {
+    if (!change.ok()) return call->finish(change.status());
+    Response response;
+    fill_header(state, response.mutable_header());
+    for (const MemberInfo& member : change->members) fill_member(member, response.add_members());
+    if constexpr (std::is_same_v<Response, etcdserverpb::MemberAddResponse>) {
+      fill_member(change->added, response.mutable_member());
+    }
+    send_and_finish(call, response);
+  };
 }
 
 void list(LoopState& state, net::CallRef call, const etcdserverpb::MemberListRequest& request) {
@@ -68,43 +87,32 @@ void list(LoopState& state, net::CallRef call, const etcdserverpb::MemberListReq
 }
 
 void add(LoopState& state, net::CallRef call, const etcdserverpb::MemberAddRequest& request) {
-  const auto& urls = request.peerurls();
-  if (urls.empty() || !std::all_of(urls.begin(), urls.end(), is_peer_url)) {
-    return call->finish(errors::member_bad_urls());
-  }
-  const auto cluster = state.node().cluster();
-  for (const MemberInfo& member : cluster->members) {
-    for (const std::string& url : member.peer_urls) {
-      if (std::find(urls.begin(), urls.end(), url) != urls.end()) {
-        return call->finish(errors::peer_url_exist());
-      }
-    }
-  }
-  call->finish(not_yet("add members"));
+  auto urls = peer_urls(request.peerurls());
+  if (!urls.has_value()) return call->finish(errors::member_bad_urls());
+  state.node().add_member(
+      *std::move(urls), request.islearner(),
+      answer_with_members<etcdserverpb::MemberAddResponse>(state, std::move(call)), state);
 }
 
 void remove(LoopState& state, net::CallRef call, const etcdserverpb::MemberRemoveRequest& request) {
-  const auto cluster = state.node().cluster();
-  if (find_member(*cluster, request.id()) == nullptr) {
-    return call->finish(errors::member_not_found());
-  }
-  call->finish(errors::member_not_enough_started());
+  state.node().remove_member(
+      MemberId(request.id()),
+      answer_with_members<etcdserverpb::MemberRemoveResponse>(state, std::move(call)), state);
 }
 
 void update(LoopState& state, net::CallRef call, const etcdserverpb::MemberUpdateRequest& request) {
-  const auto cluster = state.node().cluster();
-  if (find_member(*cluster, request.id()) == nullptr) {
-    return call->finish(errors::member_not_found());
-  }
-  call->finish(not_yet("change peer URLs"));
+  auto urls = peer_urls(request.peerurls());
+  if (!urls.has_value()) return call->finish(errors::member_bad_urls());
+  state.node().update_member(
+      MemberId(request.id()), *std::move(urls),
+      answer_with_members<etcdserverpb::MemberUpdateResponse>(state, std::move(call)), state);
 }
 
 void promote(LoopState& state, net::CallRef call,
              const etcdserverpb::MemberPromoteRequest& request) {
-  const auto cluster = state.node().cluster();
-  const MemberInfo* member = find_member(*cluster, request.id());
-  if (member == nullptr) return call->finish(errors::member_not_found());
-  call->finish(member->is_learner ? errors::learner_not_ready() : errors::member_not_learner());
+  state.node().promote_member(
+      MemberId(request.id()),
+      answer_with_members<etcdserverpb::MemberPromoteResponse>(state, std::move(call)), state);
 }
 
 }  // namespace

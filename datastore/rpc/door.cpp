@@ -49,9 +49,12 @@ absl::Status admit(LoopState& state, const net::GrpcCall& call, bool streaming, 
     return errors::invalid_client_api_version();
   }
   state.observer().client_request(streaming, version.has_value() ? *version : "unknown");
-  const auto leader = call.metadata(kLeaderHeader);
-  if (leader == kLeaderDemanded && !state.recent_status().leader) return errors::no_leader();
+  if (demands_leader(call) && !state.recent_status().leader) return errors::no_leader();
   return absl::OkStatus();
+}
+
+bool demands_leader(const net::GrpcCall& call) {
+  return call.metadata(kLeaderHeader) == kLeaderDemanded;
 }
 
 absl::Status malformed_request(const absl::Status& why) {

@@ -14,6 +14,9 @@ enum class Learners { kRefuse, kServe };
 absl::Status admit(LoopState& state, const net::GrpcCall& call, bool streaming,
                    Learners learners = Learners::kRefuse);
 
+/// Whether the client wants its call ended when there is no leader ("hasleader: true").
+bool demands_leader(const net::GrpcCall& call);
+
 /// What a unary call is told about a request that does not decode, in grpc-go's words.
 absl::Status malformed_request(const absl::Status& why);
 /// And a stream.

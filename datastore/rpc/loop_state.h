@@ -12,6 +12,7 @@
 #include "datastore/net/grpc_call.h"
 #include "datastore/net/timer_wheel.h"
 #include "datastore/node/node.h"
+#include "datastore/rpc/leader_bound.h"
 #include "datastore/rpc/observer.h"
 #include "datastore/rpc/options.h"
 #include "datastore/statemachine/outcome.h"
@@ -35,6 +36,7 @@ class LoopState final : public node::Mailbox {
   const Options& options() const { return options_; }
   Observer& observer() { return observer_; }
   WatchHub& watches() { return *watches_; }
+  LeaderBoundStreams& leader_bound() { return leader_bound_; }
 
   /// Runs `work` on the loop. Any thread.
   void post(absl::AnyInvocable<void()> work) override { loop_.post(std::move(work)); }
@@ -88,6 +90,7 @@ class LoopState final : public node::Mailbox {
   node::NodeStatus status_;
   net::EventLoop::Clock::time_point status_at_{};
   std::unique_ptr<WatchHub> watches_;
+  LeaderBoundStreams leader_bound_{*this};
 };
 
 }  // namespace holdfast::rpc

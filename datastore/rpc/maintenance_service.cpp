@@ -1,15 +1,12 @@
 #include <algorithm>
-#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "datastore/base/errors.h"
 #include "datastore/codec/requests.h"
 #include "datastore/proto/rpc.pb.h"
+#include "datastore/rpc/downgrade.h"
 #include "datastore/rpc/proto_header.h"
 #include "datastore/rpc/service.h"
 #include "datastore/rpc/snapshot_stream.h"
@@ -121,62 +118,6 @@ void move_leader(LoopState& state, net::CallRef call,
   };
   if (target == cluster->self) return answer(absl::OkStatus());
   state.node().move_leader(target, std::move(answer), state);
-}
-
-// --- downgrade: asked about, not done
-// -------------------------------------------------------------
-
-struct MinorVersion {
-  int major = 0;
-  int minor = 0;
-  friend bool operator==(const MinorVersion&, const MinorVersion&) = default;
-};
-
-/// "3.6" or "3.6.1"; the patch does not count.
-std::optional<MinorVersion> parse_version(const std::string& text) {
-  const std::vector<std::string> parts = absl::StrSplit(text, '.');
-  MinorVersion version;
-  int patch = 0;
-  if (parts.size() != 2 && parts.size() != 3) return std::nullopt;
-  if (!absl::SimpleAtoi(parts[0], &version.major)) return std::nullopt;
-  if (!absl::SimpleAtoi(parts[1], &version.minor)) return std::nullopt;
-  if (parts.size() == 3 && !absl::SimpleAtoi(parts[2], &patch)) return std::nullopt;
-  return version;
-}
-
-absl::Status check_downgrade(const node::ClusterInfo& cluster, const std::string& target_text) {
-  const auto target = parse_version(target_text);
-  if (!target.has_value()) return errors::wrong_downgrade_version_format();
-  const auto current = parse_version(cluster.cluster_version);
-  if (!current.has_value()) return errors::cluster_version_unavailable();
-  if (*target != MinorVersion{current->major, current->minor - 1}) {
-    return errors::invalid_downgrade_target_version();
-  }
-  return cluster.downgrade_enabled ? errors::downgrade_in_process() : absl::OkStatus();
-}
-
-void downgrade(LoopState& state, net::CallRef call, const etcdserverpb::DowngradeRequest& request) {
-  const auto cluster = state.node().cluster();
-  using Request = etcdserverpb::DowngradeRequest;
-  if (request.action() == Request::VALIDATE || request.action() == Request::ENABLE) {
-    const absl::Status checked = check_downgrade(*cluster, request.version());
-    if (!checked.ok()) return call->finish(checked);
-  }
-  if (request.action() == Request::ENABLE) {
-    return call->finish(absl::UnimplementedError(
-        "holdfast: this release cannot turn its data into an older version's; take a snapshot and "
-        "restore it with the version wanted"));
-  }
-  if (!Request::DowngradeAction_IsValid(request.action())) {
-    return call->finish(absl::UnknownError("etcdserver: unknown method"));
-  }
-  // Canceling what is not under way succeeds, as in etcd.
-  etcdserverpb::DowngradeResponse response;
-  fill(state.header_now(), response.mutable_header());
-  if (const auto version = parse_version(cluster->cluster_version); version.has_value()) {
-    response.set_version(absl::StrCat(version->major, ".", version->minor));
-  }
-  send_and_finish(call, response);
 }
 
 }  // namespace

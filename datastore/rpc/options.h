@@ -15,6 +15,8 @@ struct Options {
   std::size_t max_txn_ops = 128;
   /// --watch-progress-notify-interval.
   std::chrono::milliseconds watch_progress_notify_interval{10 * 60 * 1000};
+  /// --election-timeout: how often it is looked whether streams that demand a leader have one.
+  std::chrono::milliseconds election_timeout{1000};
   /// The etcd API level that Status reports, three numbers.
   std::string api_version = "3.7.1";
   /// What a storage at this level calls itself, in Status and snapshots.

@@ -47,7 +47,10 @@ inline void add_stream(net::GrpcServices& services, Loops& loops, std::string_vi
                       call->finish(status);
                       return nullptr;
                     }
-                    return method(state, std::move(call));
+                    if (!demands_leader(*call)) return method(state, std::move(call));
+                    auto handler = method(state, call);
+                    if (handler == nullptr) return nullptr;
+                    return state.leader_bound().bind(std::move(call), std::move(handler));
                   });
 }
 

@@ -71,29 +71,6 @@ TEST_F(ServicesTest, KeepAlivesAreAnsweredInOrder) {
   EXPECT_EQ(stream.end(), "0: ");
 }
 
-TEST_F(ServicesTest, MembersAreListedAndLeftAsTheyAre) {
-  const auto list =
-      call<MemberListResponse>("/etcdserverpb.Cluster/MemberList", MemberListRequest());
-  ASSERT_EQ(list.members_size(), 1);
-  EXPECT_EQ(list.members(0).name(), "infra0");
-  EXPECT_EQ(list.header().revision(), 0);
-  MemberAddRequest add;
-  add.add_peerurls("localhost:1");
-  EXPECT_EQ(error("/etcdserverpb.Cluster/MemberAdd", add.SerializeAsString()),
-            "3: etcdserver: given member URLs are invalid");
-  add.set_peerurls(0, "http://localhost:2380");
-  EXPECT_EQ(error("/etcdserverpb.Cluster/MemberAdd", add.SerializeAsString()),
-            "9: etcdserver: Peer URLs already exists");
-  MemberRemoveRequest remove;
-  remove.set_id(1);
-  EXPECT_EQ(error("/etcdserverpb.Cluster/MemberRemove", remove.SerializeAsString()),
-            "5: etcdserver: member not found");
-  MemberPromoteRequest promote;
-  promote.set_id(7);
-  EXPECT_EQ(error("/etcdserverpb.Cluster/MemberPromote", promote.SerializeAsString()),
-            "9: etcdserver: can only promote a learner member");
-}
-
 TEST_F(ServicesTest, StatusAndAlarms) {
   AlarmRequest alarm;
   alarm.set_action(AlarmRequest::ACTIVATE);
@@ -136,16 +113,6 @@ TEST_F(ServicesTest, HashesAndSmallMaintenance) {
   move.set_targetid(3);
   EXPECT_EQ(error("/etcdserverpb.Maintenance/MoveLeader", move.SerializeAsString()),
             "9: etcdserver: bad leader transferee");
-  DowngradeRequest downgrade;
-  downgrade.set_version("3.6");
-  EXPECT_EQ(call<DowngradeResponse>("/etcdserverpb.Maintenance/Downgrade", downgrade).version(),
-            "3.7");
-  downgrade.set_version("3.5.0");
-  EXPECT_EQ(error("/etcdserverpb.Maintenance/Downgrade", downgrade.SerializeAsString()),
-            "3: etcdserver: invalid downgrade target version");
-  downgrade.set_version("x");
-  EXPECT_EQ(error("/etcdserverpb.Maintenance/Downgrade", downgrade.SerializeAsString()),
-            "3: etcdserver: wrong downgrade target version format");
 }
 
 TEST_F(ServicesTest, SnapshotsEndWithTheirDigest) {

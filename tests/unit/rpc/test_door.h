@@ -87,8 +87,9 @@ class RpcTest : public ::testing::Test {
 /// One streaming call, message by message.
 class TestStream {
  public:
-  TestStream(int port, const std::string& path, std::int32_t window = 64 << 20)
-      : client_(port, window), stream_(client_.open_call(path)) {}
+  TestStream(int port, const std::string& path, std::int32_t window = 64 << 20,
+             net::H2Client::Headers headers = {})
+      : client_(port, window), stream_(client_.open_call(path, std::move(headers))) {}
 
   void send(const google::protobuf::Message& message) {
     client_.send(stream_, net::framed(message.SerializeAsString()));

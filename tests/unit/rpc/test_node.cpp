@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "datastore/base/check.h"
 #include "datastore/base/errors.h"
 #include "datastore/codec/internal_request.h"
@@ -55,6 +57,21 @@ void TestNode::set_linearizable(bool linearizable) {
 void TestNode::set_leader(MemberId leader) {
   std::lock_guard guard(mutex_);
   leader_ = leader;
+}
+
+void TestNode::set_learner(bool learner) {
+  std::lock_guard guard(mutex_);
+  is_learner_ = learner;
+}
+
+void TestNode::set_membership_answer(absl::StatusOr<node::MembershipChange> answer) {
+  std::lock_guard guard(mutex_);
+  membership_answer_ = std::move(answer);
+}
+
+std::vector<std::string> TestNode::membership_requests() const {
+  std::lock_guard guard(mutex_);
+  return membership_requests_;
 }
 
 void TestNode::refuse_reads(bool refuse) {
@@ -115,7 +132,10 @@ std::uint64_t TestNode::next_request_id() {
 
 std::shared_ptr<const node::ClusterInfo> TestNode::cluster() const {
   std::lock_guard guard(mutex_);
-  return cluster_;
+  auto info = std::make_shared<node::ClusterInfo>(*cluster_);
+  info->downgrade_enabled = machine_->cluster()->downgrade.enabled;
+  info->downgrade_target = machine_->cluster()->downgrade.target_version;
+  return info;
 }
 
 node::NodeStatus TestNode::status() const {
@@ -123,6 +143,7 @@ node::NodeStatus TestNode::status() const {
   node::NodeStatus status;
   status.term = term();
   status.leader = leader_;
+  status.is_learner = is_learner_;
   status.committed = status.applied = Index(index_);
   status.revision = machine_->store().revision();
   status.sizes = {.allocated_bytes = 4096, .used_bytes = 2048};
@@ -283,6 +304,33 @@ void TestNode::defragment(absl::AnyInvocable<void(absl::Status)> done, node::Mai
 void TestNode::move_leader(MemberId, absl::AnyInvocable<void(absl::Status)> done,
                            node::Mailbox& mailbox) {
   mailbox.post([done = std::move(done)]() mutable { done(errors::bad_leader_transferee()); });
+}
+
+void TestNode::change_members(std::string what, node::MembershipDone done, node::Mailbox& mailbox) {
+  std::lock_guard guard(mutex_);
+  membership_requests_.push_back(std::move(what));
+  mailbox.post(
+      [done = std::move(done), answer = membership_answer_]() mutable { done(std::move(answer)); });
+}
+
+void TestNode::add_member(std::vector<std::string> peer_urls, bool is_learner,
+                          node::MembershipDone done, node::Mailbox& mailbox) {
+  change_members(absl::StrCat("add ", absl::StrJoin(peer_urls, ","), is_learner ? " learner" : ""),
+                 std::move(done), mailbox);
+}
+
+void TestNode::remove_member(MemberId id, node::MembershipDone done, node::Mailbox& mailbox) {
+  change_members(absl::StrCat("remove ", id.value), std::move(done), mailbox);
+}
+
+void TestNode::update_member(MemberId id, std::vector<std::string> peer_urls,
+                             node::MembershipDone done, node::Mailbox& mailbox) {
+  change_members(absl::StrCat("update ", id.value, " ", absl::StrJoin(peer_urls, ",")),
+                 std::move(done), mailbox);
+}
+
+void TestNode::promote_member(MemberId id, node::MembershipDone done, node::Mailbox& mailbox) {
+  change_members(absl::StrCat("promote ", id.value), std::move(done), mailbox);
 }
 
 }  // namespace holdfast::rpc

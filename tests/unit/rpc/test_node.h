@@ -26,6 +26,10 @@ class TestNode final : public node::Node {
   // What tests turn.
   void set_linearizable(bool linearizable);
   void set_leader(MemberId leader);
+  void set_learner(bool learner);
+  /// What every change of membership comes to, and what was asked: "add http://a:1 learner".
+  void set_membership_answer(absl::StatusOr<node::MembershipChange> answer);
+  std::vector<std::string> membership_requests() const;
   /// Refuse reads on the pool until told otherwise.
   void refuse_reads(bool refuse);
   void set_cluster(node::ClusterInfo cluster);
@@ -70,25 +74,16 @@ class TestNode final : public node::Node {
   void defragment(absl::AnyInvocable<void(absl::Status)> done, node::Mailbox& mailbox) override;
   void move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done,
                    node::Mailbox& mailbox) override;
-  void add_member(std::vector<std::string>, bool, node::MembershipDone done,
-                  node::Mailbox& mailbox) override {
-    refuse_membership(std::move(done), mailbox);
-  }
-  void remove_member(MemberId, node::MembershipDone done, node::Mailbox& mailbox) override {
-    refuse_membership(std::move(done), mailbox);
-  }
-  void update_member(MemberId, std::vector<std::string>, node::MembershipDone done,
-                     node::Mailbox& mailbox) override {
-    refuse_membership(std::move(done), mailbox);
-  }
-  void promote_member(MemberId, node::MembershipDone done, node::Mailbox& mailbox) override {
-    refuse_membership(std::move(done), mailbox);
-  }
+  void add_member(std::vector<std::string> peer_urls, bool is_learner, node::MembershipDone done,
+                  node::Mailbox& mailbox) override;
+  void remove_member(MemberId id, node::MembershipDone done, node::Mailbox& mailbox) override;
+  void update_member(MemberId id, std::vector<std::string> peer_urls, node::MembershipDone done,
+                     node::Mailbox& mailbox) override;
+  void promote_member(MemberId id, node::MembershipDone done, node::Mailbox& mailbox) override;
 
  private:
-  static void refuse_membership(node::MembershipDone done, node::Mailbox& mailbox) {
-    mailbox.post([done = std::move(done)]() mutable { done(errors::unhealthy()); });
-  }
+  void change_members(std::string what, node::MembershipDone done, node::Mailbox& mailbox);
+
   struct Subscriber {
     std::shared_ptr<absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)>> deliver;
     node::Mailbox* mailbox;
@@ -104,6 +99,9 @@ class TestNode final : public node::Node {
   std::uint64_t next_id_ = 1000;
   std::uint64_t index_ = 0;
   MemberId leader_{7};
+  bool is_learner_ = false;
+  absl::StatusOr<node::MembershipChange> membership_answer_ = errors::unhealthy();
+  std::vector<std::string> membership_requests_;
   bool refuse_reads_ = false;
   int read_indexes_ = 0;
   int pool_reads_ = 0;
