@@ -80,14 +80,25 @@ absl::Status add_entry(BytesView bytes, std::vector<Entry>* out) {
 
 }  // namespace
 
-Bytes encode(const Entry& entry) {
-  Bytes out;
-  out.reserve(entry.data.size() + 32);
-  WireWriter writer(&out);
+std::size_t encoded_size_bytes(const Entry& entry) {
+  return varint_field_size_bytes(1, static_cast<std::uint64_t>(entry.type)) +
+         varint_field_size_bytes(2, entry.term.value) +
+         varint_field_size_bytes(3, entry.index.value) +
+         (entry.data.empty() ? 0 : message_field_size_bytes(4, entry.data.size()));
+}
+
+void append(const Entry& entry, Bytes* out) {
+  WireWriter writer(out);
   writer.varint(1, static_cast<std::uint64_t>(entry.type));
   writer.varint(2, entry.term.value);
   writer.varint(3, entry.index.value);
   writer.bytes(4, entry.data);
+}
+
+Bytes encode(const Entry& entry) {
+  Bytes out;
+  out.reserve(encoded_size_bytes(entry));
+  append(entry, &out);
   return out;
 }
 
@@ -265,7 +276,10 @@ Bytes encode(const Message& message) {
   writer.varint(4, message.term.value);
   writer.varint(5, message.log_term.value);
   writer.varint(6, message.index.value);
-  for (const Entry& entry : message.entries) writer.bytes_always(7, encode(entry));
+  for (const Entry& entry : message.entries) {
+    writer.message_header(7, encoded_size_bytes(entry));
+    append(entry, &out);
+  }
   writer.varint(8, message.commit.value);
   if (message.type == MessageType::kSnap) {
     Bytes snapshot;
@@ -330,7 +344,7 @@ absl::Status decode(BytesView bytes, Message* out) {
   }
   if (absl::Status status = reader.status("Message"); !status.ok()) return status;
   if (!travels(type)) {
-    return absl::InvalidArgumentError(
+    return absl::UnimplementedError(
         absl::StrCat("Message: type ", type, " never travels between members"));
   }
   out->type = static_cast<MessageType>(type);

@@ -21,6 +21,10 @@ inline constexpr std::size_t kMaxConfMembers = 1 << 10;
 
 Bytes encode(const raft::Entry& entry);
 absl::Status decode(BytesView bytes, raft::Entry* out);
+/// Bytes that encode() makes of it, for a length that goes before them.
+std::size_t encoded_size_bytes(const raft::Entry& entry);
+/// Appends what encode() makes of it.
+void append(const raft::Entry& entry, Bytes* out);
 
 Bytes encode(const raft::HardState& state);
 absl::Status decode(BytesView bytes, raft::HardState* out);
@@ -35,7 +39,8 @@ Bytes encode(const raft::SnapshotMetadata& metadata);
 absl::Status decode(BytesView bytes, raft::SnapshotMetadata* out);
 
 Bytes encode(const raft::Message& message);
-/// Errors: also InvalidArgument for a type that never travels between members.
+/// Errors: also Unimplemented for a type that never travels between members: whoever reads a stream
+/// passes over it, as etcd does.
 absl::Status decode(BytesView bytes, raft::Message* out);
 
 }  // namespace holdfast::codec
