@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "datastore/base/check.h"
 #include "datastore/codec/raft_messages.h"
 #include "datastore/node/identity.h"
@@ -20,15 +21,29 @@ raft::ConfState conf_of(const statemachine::ClusterState& cluster) {
   return conf;
 }
 
+std::unique_ptr<raft::Raft> make_raft(const BootstrapOptions& options, ports::Random& random,
+                                      MemberId self, raft::InitialState initial) {
+  raft::Options raft = options.raft;
+  raft.id = self;
+  raft.seed = random.next();
+  return std::make_unique<raft::Raft>(raft, std::move(initial));
+}
+
+absl::StatusOr<std::unique_ptr<wal::Wal>> create_log(ports::Disk& disk, ports::Random& random,
+                                                     const BootstrapOptions& options,
+                                                     const wal::Identity& identity) {
+  std::uint64_t marker = 0;
+  while (marker == 0) marker = random.next();
+  return wal::Wal::create(disk, options.wal_directory, identity, marker, raft::SnapshotMetadata(),
+                          options.wal);
+}
+
 absl::StatusOr<Bootstrapped> begin_cluster(ports::Disk& disk, ports::Random& random,
                                            const BootstrapOptions& options, Bootstrapped member) {
   absl::StatusOr<FirstEntries> first = first_entries(options);
   if (!first.ok()) return first.status();
-  std::uint64_t marker = 0;
-  while (marker == 0) marker = random.next();
   absl::StatusOr<std::unique_ptr<wal::Wal>> log =
-      wal::Wal::create(disk, options.wal_directory, {first->cluster, first->self}, marker,
-                       raft::SnapshotMetadata(), options.wal);
+      create_log(disk, random, options, {first->cluster, first->self});
   if (!log.ok()) return log.status();
   const raft::HardState hard_state{Term(1), MemberId(), Index(first->entries.size())};
   wal::Batch batch;
@@ -40,9 +55,24 @@ absl::StatusOr<Bootstrapped> begin_cluster(ports::Disk& disk, ports::Random& ran
   member.self = first->self;
   member.cluster = first->cluster;
   member.wal = *std::move(log);
-  member.raft = std::make_unique<raft::Raft>(
-      raft::Options{.id = first->self},
-      raft::InitialState{.hard_state = hard_state, .entries = std::move(first->entries)});
+  member.raft = make_raft(options, random, first->self,
+                          {.hard_state = hard_state, .entries = std::move(first->entries)});
+  return member;
+}
+
+/// Everything that it is to know comes from the leader.
+absl::StatusOr<Bootstrapped> join_cluster(ports::Disk& disk, ports::Random& random,
+                                          const BootstrapOptions& options, Bootstrapped member) {
+  const JoinedCluster& join = *options.join;
+  absl::StatusOr<std::unique_ptr<wal::Wal>> log =
+      create_log(disk, random, options, {join.cluster, join.self});
+  if (!log.ok()) return log.status();
+  member.is_new = true;
+  member.self = join.self;
+  member.cluster = join.cluster;
+  member.join_members = join.members;
+  member.wal = *std::move(log);
+  member.raft = make_raft(options, random, join.self, {});
   return member;
 }
 
@@ -66,8 +96,30 @@ absl::Status check_log_fits(const wal::Recovered& log, Index applied,
   return absl::OkStatus();
 }
 
-absl::StatusOr<Bootstrapped> resume(ports::Disk& disk, const BootstrapOptions& options,
-                                    Bootstrapped member) {
+/// Writes what plan_forced_cluster() decides, and leaves `recovered` as that makes the log.
+absl::StatusOr<ForcedCluster> force_cluster(wal::Wal& log, wal::Recovered& recovered,
+                                            const statemachine::StateMachine& machine,
+                                            std::size_t max_learners) {
+  absl::StatusOr<ForcedCluster> forced = plan_forced_cluster({.self = recovered.identity.member,
+                                                              .cluster = *machine.cluster(),
+                                                              .applied = machine.applied_index(),
+                                                              .hard_state = recovered.hard_state,
+                                                              .entries = recovered.entries,
+                                                              .max_learners = max_learners});
+  if (!forced.ok()) return forced.status();
+  wal::Batch batch;
+  batch.hard_state = forced->hard_state;
+  batch.entries = forced->appended;
+  if (const absl::Status status = log.append(batch); !status.ok()) return status;
+  recovered.hard_state = forced->hard_state;
+  recovered.entries.resize(recovered.entries.size() - forced->dropped_entries);
+  recovered.entries.insert(recovered.entries.end(), forced->appended.begin(),
+                           forced->appended.end());
+  return forced;
+}
+
+absl::StatusOr<Bootstrapped> resume(ports::Disk& disk, ports::Random& random,
+                                    const BootstrapOptions& options, Bootstrapped member) {
   wal::Options wal_options = options.wal;
   wal_options.entries_after = member.machine->applied_index();
   absl::StatusOr<wal::Wal::Opened> log = wal::Wal::open(disk, options.wal_directory, wal_options);
@@ -77,6 +129,12 @@ absl::StatusOr<Bootstrapped> resume(ports::Disk& disk, const BootstrapOptions& o
           check_log_fits(recovered, member.machine->applied_index(), options.wal_directory);
       !status.ok()) {
     return status;
+  }
+  if (options.force_new_cluster) {
+    absl::StatusOr<ForcedCluster> forced =
+        force_cluster(*log->wal, recovered, *member.machine, options.machine.max_learners);
+    if (!forced.ok()) return forced.status();
+    member.forced = *std::move(forced);
   }
   raft::InitialState initial;
   initial.hard_state = recovered.hard_state;
@@ -89,7 +147,7 @@ absl::StatusOr<Bootstrapped> resume(ports::Disk& disk, const BootstrapOptions& o
   member.cluster = recovered.identity.cluster;
   member.torn_tail = std::move(recovered.torn_tail);
   member.wal = std::move(log->wal);
-  member.raft = std::make_unique<raft::Raft>(raft::Options{.id = member.self}, std::move(initial));
+  member.raft = make_raft(options, random, member.self, std::move(initial));
   return member;
 }
 
@@ -99,7 +157,9 @@ absl::StatusOr<FirstEntries> first_entries(const BootstrapOptions& options) {
   FirstEntries first;
   for (const InitialMember& member : options.initial_cluster) {
     const MemberId id = static_member_id(member.peer_urls, options.initial_cluster_token);
-    first.members.push_back({.id = id, .peer_urls = member.peer_urls});
+    std::vector<std::string> urls = member.peer_urls;
+    std::sort(urls.begin(), urls.end());
+    first.members.push_back({.id = id, .peer_urls = std::move(urls), .name = member.name});
     if (member.name == options.name) first.self = id;
   }
   if (!first.self) {
@@ -111,6 +171,11 @@ absl::StatusOr<FirstEntries> first_entries(const BootstrapOptions& options) {
             [](const auto& a, const auto& b) { return a.id < b.id; });
   std::vector<MemberId> ids;
   for (const statemachine::Member& member : first.members) {
+    if (!ids.empty() && ids.back() == member.id) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("two members of the initial cluster have the same peer URLs (",
+                       absl::StrJoin(member.peer_urls, ","), "); give each its own"));
+    }
     ids.push_back(member.id);
     raft::ConfChange change;
     change.type = raft::ConfChangeType::kAddVoter;
@@ -132,7 +197,7 @@ absl::StatusOr<Bootstrapped> bootstrap(ports::Disk& disk, ports::KvBackend& back
   if (!machine.ok()) return machine.status();
   Bootstrapped member;
   member.machine = *std::move(machine);
-  if (*has_log) return resume(disk, options, std::move(member));
+  if (*has_log) return resume(disk, random, options, std::move(member));
   if (member.machine->applied_index()) {
     return absl::DataLossError(absl::StrCat(
         "there is no log in ", options.wal_directory,
@@ -140,7 +205,8 @@ absl::StatusOr<Bootstrapped> bootstrap(ports::Disk& disk, ports::KvBackend& back
         ". Nothing was changed. Put the log back, or restore from a snapshot into an empty "
         "directory."));
   }
-  return begin_cluster(disk, random, options, std::move(member));
+  return options.join ? join_cluster(disk, random, options, std::move(member))
+                      : begin_cluster(disk, random, options, std::move(member));
 }
 
 }  // namespace holdfast::node

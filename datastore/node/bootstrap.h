@@ -1,11 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "datastore/base/ids.h"
+#include "datastore/node/forced_cluster.h"
 #include "datastore/ports/disk.h"
 #include "datastore/ports/kv_backend.h"
 #include "datastore/ports/random.h"
@@ -20,15 +22,30 @@ struct InitialMember {
   std::vector<std::string> peer_urls;
 };
 
+/// A running cluster that has added this member, which has not run yet.
+struct JoinedCluster {
+  MemberId self;
+  ClusterId cluster;
+  /// As one of them tells it, this one among them. Ascending by id.
+  std::vector<statemachine::Member> members;
+};
+
+/// A restart looks only at wal_directory, wal, machine, raft and force_new_cluster: what the disk
+/// holds wins over all else, as in etcd.
 struct BootstrapOptions {
   std::string wal_directory;
-  /// For a new member: who starts the cluster, and which of them this is.
+  /// For a new member of a new cluster: who starts it, and which of them this is.
   std::string name;
   std::vector<InitialMember> initial_cluster;
   std::string initial_cluster_token;
-  /// What a restart finds wins over all of the above, as in etcd.
+  /// For a new member of a running cluster, instead of the three above.
+  std::optional<JoinedCluster> join;
+  /// Makes the member that the disk holds the only one of its cluster (forced_cluster.h).
+  bool force_new_cluster = false;
   wal::Options wal;
   statemachine::StateMachineOptions machine;
+  /// bootstrap() fills in id and seed.
+  raft::Options raft;
 };
 
 /// How a cluster begins.
@@ -40,7 +57,9 @@ struct FirstEntries {
   std::vector<raft::Entry> entries;
 };
 
-/// From name, initial_cluster and its token. Errors: InvalidArgument if the name is not among them.
+/// From name, initial_cluster and its token; byte for byte what every other member of the same
+/// settings makes, etcds among them. Errors: InvalidArgument if the name is not among them, or two
+/// members come out with one id.
 absl::StatusOr<FirstEntries> first_entries(const BootstrapOptions& options);
 
 /// A member as it stands on disk, ready to run.
@@ -48,6 +67,11 @@ struct Bootstrapped {
   MemberId self;
   ClusterId cluster;
   bool is_new = false;
+  /// Of a member that joins: whom to talk to until the log tells who its members are. Nobody after
+  /// a restart: peers then make themselves known by calling.
+  std::vector<statemachine::Member> join_members;
+  /// Set when the cluster was forced.
+  std::optional<ForcedCluster> forced;
   wal::TornTail torn_tail;
   std::unique_ptr<wal::Wal> wal;
   std::unique_ptr<raft::Raft> raft;
@@ -56,10 +80,13 @@ struct Bootstrapped {
 
 /// Opens the state in `backend` and the log in `wal_directory` and joins them: the log's entries
 /// after the state's applied index are raft's to commit and apply again. Where there is neither,
-/// begins a cluster: entries 1..n of term 1 add its members, as etcd begins one.
+/// begins: a new cluster by entries 1..n of term 1, which add its members, as etcd does; a member
+/// that joins by an empty log that bears its identity. A failure there leaves no log: the next
+/// start begins again.
 ///
 /// Errors: DataLoss when log and state don't fit together (the log ends before what the state has
-/// applied, or begins after it), saying which file and what to do; those of wal and storage.
+/// applied, or begins after it), saying which file and what to do; those of first_entries(),
+/// plan_forced_cluster(), wal and storage.
 absl::StatusOr<Bootstrapped> bootstrap(ports::Disk& disk, ports::KvBackend& backend,
                                        ports::Random& random, const BootstrapOptions& options);
 
