@@ -27,7 +27,7 @@ bool Access::allows(const std::set<std::string>& set, const std::string& value) 
 
 std::optional<Reply> Access::stop(const net::HttpRequest& request) const {
   const std::string host = host_name(request.header("host").value_or(""));
-  if (!allows(host_whitelist_, host)) {
+  if (!request.secure && !allows(host_whitelist_, host)) {
     return text_error(
         kMisdirectedRequest,
         fmt::format("The host name \"{}\" is not one this member answers to without TLS (a guard "

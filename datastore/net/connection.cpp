@@ -30,7 +30,7 @@ Connection& Connection::adopt(ServerLoop& home, std::shared_ptr<const Endpoint> 
   if (home.draining) {
     connection.close("server stopping");
   } else {
-    connection.watch();
+    connection.begin_handshake();
   }
   return connection;
 }
@@ -42,26 +42,35 @@ Connection::Connection(ServerLoop& home, std::shared_ptr<const Endpoint> endpoin
       transport_(std::move(transport)),
       peer_(std::move(peer)),
       output_(home.blocks),
+      handshaking_(home.handshaking.end()),
       phase_timer_([](void* self) { static_cast<Connection*>(self)->on_phase_timeout(); }, this),
       write_timer_([](void* self) { static_cast<Connection*>(self)->on_write_stalled(); }, this) {
   home_.loop.arm(phase_timer_, options().sniff_timeout);
 }
 
 Connection::~Connection() {
+  end_handshake();
   home_.loop.cancel_flush(*this);
   if (watched_events_ != 0) home_.loop.remove(transport_->fd());
   if (home_.connection_count != nullptr) home_.connection_count->release();
 }
 
+std::uint32_t Connection::wanted_events() const {
+  constexpr std::uint32_t kErrorsOnce = EPOLLET;  // and hang-ups
+  if (phase_ == Phase::kHandshaking) {
+    if (transport_->waits_elsewhere()) return kErrorsOnce;
+    return EPOLLRDHUP | EPOLLIN | (transport_->blocked_on_output() ? EPOLLOUT : 0U);
+  }
+  std::uint32_t wanted = blocked_ ? EPOLLOUT : 0U;
+  if (!input_ended_) wanted |= EPOLLRDHUP;
+  if (!input_ended_ && (session_ == nullptr || session_->wants_input())) wanted |= EPOLLIN;
+  return wanted == 0 ? kErrorsOnce : wanted;
+}
+
 void Connection::watch() {
   const int fd = transport_->fd();
   if (fd < 0 || phase_ == Phase::kClosed) return;
-  const bool wants_output =
-      blocked_ || (phase_ == Phase::kHandshaking && transport_->blocked_on_output());
-  std::uint32_t wanted = wants_output ? EPOLLOUT : 0U;
-  if (!input_ended_) wanted |= EPOLLRDHUP;
-  if (!input_ended_ && (session_ == nullptr || session_->wants_input())) wanted |= EPOLLIN;
-  if (wanted == 0) wanted = EPOLLET;  // errors and hang-ups, once
+  const std::uint32_t wanted = wanted_events();
   if (wanted == watched_events_) return;
   if (watched_events_ != 0) {
     home_.loop.modify(fd, wanted, *this);
@@ -76,18 +85,7 @@ void Connection::on_io(std::uint32_t events) {
   if (phase_ == Phase::kClosed) return;
   const bool hung_up = (events & EPOLLHUP) != 0 && input_ended_;
   if ((events & EPOLLERR) != 0 || hung_up) return close("connection reset");
-  if (phase_ == Phase::kHandshaking) {
-    const Transport::Io io = transport_->handshake();
-    if (io == Transport::Io::kWouldBlock) return watch();
-    if (io != Transport::Io::kProgress) {
-      return close(concat("handshake failed: ", transport_->failure()));
-    }
-    phase_ = Phase::kSniffing;
-    if (!transport_->application_protocol().empty()) {
-      start_session(transport_->application_protocol() == "h2");
-    }
-    watch();
-  }
+  if (phase_ == Phase::kHandshaking && !step_handshake()) return;
   if ((events & EPOLLOUT) != 0) {
     blocked_ = false;
     request_flush();
@@ -97,6 +95,63 @@ void Connection::on_io(std::uint32_t events) {
   if (wants_input && (events & (EPOLLIN | EPOLLRDHUP)) != 0) return read_some();
   // What the peer sent before it closed stays unread: the session is busy with what came earlier.
   if ((events & EPOLLRDHUP) != 0) on_read_end(true);
+}
+
+void Connection::begin_handshake() {
+  handshaking_ = home_.handshaking.insert(home_.handshaking.end(), this);
+  if (home_.handshaking.size() > options().max_loop_handshakes) {
+    home_.handshaking.front()->close("its handshake gave way to others");
+  }
+  transport_->set_waker([home = home_.weak_from_this(), self = this] {
+    const std::shared_ptr<ServerLoop> loop = home.lock();
+    if (loop == nullptr) return;
+    // By then it may have gone, and another may have its place: to be woken in vain does no harm.
+    loop->loop.post([loop = loop.get(), self] {
+      if (loop->connections.contains(self)) self->on_woken();
+    });
+  });
+  step_handshake();
+  watch();
+}
+
+void Connection::end_handshake() {
+  if (handshaking_ == home_.handshaking.end()) return;
+  home_.handshaking.erase(handshaking_);
+  handshaking_ = home_.handshaking.end();
+}
+
+bool Connection::step_handshake() {
+  // A plain socket's is free; and what is put off, the descriptor tells of again next turn.
+  if (transport_->secure() && !home_.admit_handshake_step()) return false;
+  return continue_handshake();
+}
+
+bool Connection::continue_handshake() {
+  const Transport::Io io = transport_->handshake();
+  if (io == Transport::Io::kWouldBlock) {
+    watch();
+    return false;
+  }
+  if (io != Transport::Io::kProgress) {
+    close(concat("handshake failed: ", transport_->failure()));
+    return false;
+  }
+  end_handshake();
+  phase_ = Phase::kSniffing;
+  if (!transport_->application_protocol().empty()) {
+    start_session(transport_->application_protocol() == "h2");
+  }
+  watch();
+  return true;
+}
+
+void Connection::on_woken() {
+  if (phase_ == Phase::kHandshaking) continue_handshake();
+}
+
+void Connection::recheck() {
+  if (phase_ == Phase::kHandshaking || phase_ == Phase::kClosed) return;
+  if (!transport_->still_allowed()) close(transport_->failure());
 }
 
 void Connection::read_some() {
@@ -115,7 +170,7 @@ void Connection::read_some() {
 
 void Connection::on_read_end(bool orderly) {
   input_ended_ = true;
-  if (!orderly) return close("connection reset");
+  if (!orderly) return close_broken();
   if (phase_ != Phase::kServing) return close("closed by peer");
   session_->on_end_of_input();
   request_flush();
@@ -179,7 +234,7 @@ void Connection::flush() {
 
 void Connection::write_output() {
   const Transport::Result result = output_.write_to(*transport_);
-  if (result.io == Transport::Io::kFailed) return close("connection reset");
+  if (result.io == Transport::Io::kFailed) return close_broken();
   blocked_ = result.io == Transport::Io::kWouldBlock;
   if (!blocked_) {
     write_timer_.cancel();
@@ -207,9 +262,15 @@ void Connection::close_after_output(std::string_view reason) {
   request_flush();
 }
 
+void Connection::close_broken() {
+  const std::string why = transport_->failure();
+  close(why.empty() ? std::string_view("connection reset") : std::string_view(why));
+}
+
 void Connection::close(std::string_view reason) {
   if (phase_ == Phase::kClosed) return;
   phase_ = Phase::kClosed;
+  end_handshake();
   phase_timer_.cancel();
   write_timer_.cancel();
   home_.observer->connection_closed(peer_, reason);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <list>
 #include <memory>
 #include <string>
 
@@ -29,6 +30,7 @@ class Connection final : public IoHandler, public Flushable {
   const ServerOptions& options() const { return home_.options; }
   const Endpoint& endpoint() const { return *endpoint_; }
   const std::string& peer() const { return peer_; }
+  bool secure() const { return transport_->secure(); }
   OutputQueue& output() { return output_; }
   bool output_above_high_water() const {
     return output_.size_bytes() >= home_.options.output_high_water_bytes;
@@ -42,6 +44,8 @@ class Connection final : public IoHandler, public Flushable {
   void close_after_output(std::string_view reason);
   /// Begins the graceful end.
   void drain();
+  /// Ends it if its transport is no longer allowed: see Transport::still_allowed().
+  void recheck();
   /// Tells the observer that the peer broke a rule.
   void protocol_error(std::string_view what) { home_.observer->protocol_error(peer_, what); }
 
@@ -61,10 +65,19 @@ class Connection final : public IoHandler, public Flushable {
 
   Connection(ServerLoop& home, std::shared_ptr<const Endpoint> endpoint,
              std::unique_ptr<Transport> transport, std::string peer);
+  /// One step of the handshake; false while it is not over, or if it failed.
+  bool step_handshake();
+  bool continue_handshake();
+  void begin_handshake();
+  void end_handshake();
+  /// What the transport waited for elsewhere has come.
+  void on_woken();
+  std::uint32_t wanted_events() const;
   void read_some();
   void sniff(BytesView bytes);
   void start_session(bool http2);
   void on_read_end(bool orderly);
+  void close_broken();
   void write_output();
   void start_lingering();
   void watch();
@@ -83,7 +96,8 @@ class Connection final : public IoHandler, public Flushable {
   bool close_after_output_ = false;
   std::string close_reason_;
   std::uint32_t watched_events_ = 0;
-  std::string sniffed_;  // shorter than the preface
+  std::string sniffed_;                           // shorter than the preface
+  std::list<Connection*>::iterator handshaking_;  // into the loop's list, in that phase
   Timer phase_timer_;
   Timer write_timer_;
 };

@@ -26,6 +26,7 @@ struct HttpRequest {
   Bytes body;  // at most ServerOptions::max_http_body_bytes
   std::string peer;
   int http_major = 1;
+  bool secure = false;  // it came over TLS
 
   /// First value of `name` (lower case), or nothing.
   std::optional<std::string_view> header(std::string_view name) const;

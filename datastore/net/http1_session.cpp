@@ -107,6 +107,7 @@ void Http1Session::on_parse_error() {
 void Http1Session::begin_request() {
   request_ = HttpRequest{};
   request_.peer = connection_.peer();
+  request_.secure = connection_.secure();
   target_.clear();
   header_bytes_ = 0;
   last_was_name_ = false;

@@ -31,6 +31,7 @@ EventLoop& Http2Exchange::loop() const {
 void Http2Exchange::on_headers(bool end_of_request, bool headers_too_large) {
   request_.method = stream_->method();
   request_.peer = stream_->session()->connection().peer();
+  request_.secure = stream_->session()->connection().secure();
   request_.http_major = 2;
   split_target(stream_->path(), request_.path, request_.query);
   head_ = request_.method == "HEAD";

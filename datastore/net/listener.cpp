@@ -143,15 +143,13 @@ absl::StatusOr<int> listen_unix(const std::string& path, std::string_view url) {
 absl::StatusOr<ListenAddress> ListenAddress::parse(std::string_view url) {
   ListenAddress address;
   std::string_view rest = url;
-  if (consume_prefix(rest, "unix://")) {
+  address.tls = rest.starts_with("https://") || rest.starts_with("unixs://");
+  if (consume_prefix(rest, "unix://") || consume_prefix(rest, "unixs://")) {
     address.unix_path = rest;
-    if (rest.empty()) return absl::InvalidArgumentError("unix:// needs a path");
+    if (rest.empty()) return absl::InvalidArgumentError(concat(url, " needs a path"));
     return address;
   }
-  if (rest.starts_with("https://")) {
-    return absl::InvalidArgumentError(concat(url, ": this build has no TLS yet; use http://"));
-  }
-  consume_prefix(rest, "http://");
+  if (!consume_prefix(rest, "https://")) consume_prefix(rest, "http://");
   consume_suffix(rest, "/");
   const std::size_t colon = rest.rfind(':');
   std::uint32_t port = 0;
@@ -180,13 +178,14 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::open(std::string_view url, b
   listener->fd_ = *fd;
   listener->reserve_fd_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   listener->unix_path_ = address->unix_path;
+  listener->tls_ = address->tls;
   if (is_unix) {
     listener->url_ = url;
   } else {
     listener->port_ = bound_port(*fd);
     const bool v6 = address->host.find(':') != std::string::npos;
-    listener->url_ =
-        concat("http://", v6 ? "[" : "", address->host, v6 ? "]" : "", ":", listener->port_);
+    listener->url_ = concat(address->tls ? "https://" : "http://", v6 ? "[" : "", address->host,
+                            v6 ? "]" : "", ":", listener->port_);
   }
   return listener;
 }

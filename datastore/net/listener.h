@@ -10,11 +10,13 @@
 
 namespace holdfast::net {
 
-/// Where to listen: parsed from "http://host:port", "unix://path", "unix:///path" or "host:port".
+/// Where to listen: parsed from "http://host:port", "https://host:port", "unix://path",
+/// "unixs://path" or "host:port".
 struct ListenAddress {
   std::string host;  // empty: every interface
   std::string port;
   std::string unix_path;  // set for unix sockets only
+  bool tls = false;       // https and unixs
 
   /// Errors: InvalidArgument, with what to write instead.
   static absl::StatusOr<ListenAddress> parse(std::string_view url);
@@ -38,10 +40,13 @@ class Listener final : public IoHandler {
   /// No more connections. Loop thread.
   void close();
 
-  /// "http://127.0.0.1:2379" with the port that was bound, or "unix://path".
+  /// "http://127.0.0.1:2379" with the port that was bound, or "unix://path"; https and unixs if
+  /// asked so.
   const std::string& url() const { return url_; }
   /// 0 for a unix socket.
   int port() const { return port_; }
+  /// Whether the URL asks for TLS, which whoever serves the connections provides.
+  bool tls() const { return tls_; }
 
   void on_io(std::uint32_t events) override;
 
@@ -53,6 +58,7 @@ class Listener final : public IoHandler {
   int fd_ = -1;
   int reserve_fd_ = -1;
   int port_ = 0;
+  bool tls_ = false;
   std::string url_;
   std::string unix_path_;
   EventLoop* loop_ = nullptr;

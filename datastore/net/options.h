@@ -17,6 +17,9 @@ struct ServerOptions {
   std::size_t max_connections = 65'536;
   /// From accept to the end of the TLS handshake and the first bytes that tell the protocol.
   std::chrono::milliseconds sniff_timeout{10'000};
+  /// Handshakes under way on one loop; beyond, the one that began first gives way. An honest one
+  /// takes milliseconds, so those that are only begun to fill the house go first.
+  std::size_t max_loop_handshakes = 1'024;
   /// A connection whose peer takes none of its queued bytes for so long is closed.
   std::chrono::milliseconds write_stall_timeout{60'000};
   /// HTTP frames produced ahead of the socket.

@@ -9,6 +9,23 @@
 #include "datastore/net/text.h"
 
 namespace holdfast::net {
+namespace {
+
+/// A check may cost a few signatures' verification: this many hold a loop up for some milliseconds.
+constexpr std::size_t kRechecksPerTurn = 16;
+
+void recheck_some(ServerLoop& home, std::vector<Connection*> rest) {
+  for (std::size_t i = 0; i < kRechecksPerTurn && !rest.empty(); ++i) {
+    Connection* const connection = rest.back();
+    rest.pop_back();
+    if (home.connections.contains(connection)) connection->recheck();
+  }
+  if (rest.empty()) return;
+  home.loop.post(
+      [&home, rest = std::move(rest)]() mutable { recheck_some(home, std::move(rest)); });
+}
+
+}  // namespace
 
 Server::Server(const ServerOptions& options, std::shared_ptr<const GrpcServices> services,
                std::shared_ptr<NetObserver> observer)
@@ -32,6 +49,9 @@ absl::StatusOr<std::string> Server::add_listener(std::string_view url, Endpoint 
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::open(url, options_.reuse_port);
   if (!listener.ok()) return listener.status();
   std::string bound = (*listener)->url();
+  if ((*listener)->tls() && endpoint.transports == nullptr) {
+    return absl::InvalidArgumentError(concat("no certificate to listen on ", bound, " with"));
+  }
   doors_.push_back({*std::move(listener), std::make_shared<const Endpoint>(std::move(endpoint))});
   return bound;
 }
@@ -85,6 +105,17 @@ void Server::on_every_loop(Action action) {
     });
   }
   for (std::future<void>& each : done) each.wait();
+}
+
+void Server::recheck_connections() {
+  for (const std::shared_ptr<ServerLoop>& home : loops_) {
+    home->loop.post([home = home.get()] {
+      std::vector<Connection*> all;
+      all.reserve(home->connections.size());
+      for (const auto& [connection, owned] : home->connections) all.push_back(connection);
+      recheck_some(*home, std::move(all));
+    });
+  }
 }
 
 void Server::stop(std::chrono::milliseconds grace) {

@@ -35,7 +35,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   /// Binds `url` (see ListenAddress) at once; serves it from start() on. Answers the URL with the
-  /// port that was bound. Before start() only.
+  /// port that was bound. Before start() only. Errors: as Listener::open's; InvalidArgument if the
+  /// URL asks for TLS and the endpoint has no transports of that kind.
   absl::StatusOr<std::string> add_listener(std::string_view url, Endpoint endpoint);
   /// Starts the threads. Once.
   void start();
@@ -43,6 +44,10 @@ class Server {
   /// flight may finish; what is still open after `grace` is cut. Returns when all threads are gone.
   /// Not from a loop's thread. A second call does nothing.
   void stop(std::chrono::milliseconds grace);
+
+  /// Ends the connections whose transport is no longer allowed (Transport::still_allowed), some at
+  /// a time, so that the others are served in between. Any thread, between start() and stop().
+  void recheck_connections();
 
   std::size_t loop_count() const { return loops_.size(); }
   /// For post() and on_turn_end(); the latter before start() only.

@@ -3,6 +3,11 @@
 #include "datastore/net/connection.h"
 
 namespace holdfast::net {
+namespace {
+
+constexpr int kHandshakeStepsPerTurn = 4;
+
+}  // namespace
 
 ServerLoop::ServerLoop(int index, const ServerOptions& server_options,
                        std::shared_ptr<const GrpcServices> grpc_services,
@@ -16,5 +21,13 @@ ServerLoop::ServerLoop(int index, const ServerOptions& server_options,
 }
 
 ServerLoop::~ServerLoop() = default;
+
+bool ServerLoop::admit_handshake_step() {
+  if (loop.now() != handshake_turn_) {
+    handshake_turn_ = loop.now();
+    handshake_steps_ = 0;
+  }
+  return handshake_steps_++ < kHandshakeStepsPerTurn;
+}
 
 }  // namespace holdfast::net

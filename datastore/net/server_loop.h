@@ -2,6 +2,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <list>
 #include <memory>
 
 #include "absl/container/flat_hash_map.h"
@@ -66,9 +67,18 @@ struct ServerLoop : std::enable_shared_from_this<ServerLoop> {
   /// Answers waiting in the streams of this loop, see ServerOptions::max_loop_queued_bytes.
   std::size_t queued_bytes = 0;
   bool draining = false;
+  /// Whose handshake is under way, those that began first in front.
+  std::list<Connection*> handshaking;
+  /// Counts a step of a handshake; false when this turn has had enough of them, which are so much
+  /// dearer than requests that many at once would keep the others waiting.
+  bool admit_handshake_step();
   absl::flat_hash_map<Connection*, std::unique_ptr<Connection>> connections;
   /// All loops' connections, shared with the listeners, which refuse beyond max_connections.
   std::shared_ptr<ConnectionCount> connection_count;
+
+ private:
+  EventLoop::Clock::time_point handshake_turn_;
+  int handshake_steps_ = 0;  // of that turn
 };
 
 }  // namespace holdfast::net

@@ -3,6 +3,7 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,6 +38,11 @@ class Transport {
   /// After a handshake() or read() that answered kWouldBlock: whether it waits for room to write
   /// (TLS may), not for bytes to read.
   virtual bool blocked_on_output() const { return false; }
+  /// After a handshake() that answered kWouldBlock: whether it waits for neither (a name that is
+  /// looked up), so that watching the descriptor would be vain; the waker tells when to go on.
+  virtual bool waits_elsewhere() const { return false; }
+  /// `wake` may be called on any thread, and after the transport's end. Before handshake().
+  virtual void set_waker(std::function<void()> /*wake*/) {}
   /// "h2", "http/1.1", or empty if the handshake settled nothing and the first bytes decide.
   virtual std::string_view application_protocol() const { return {}; }
   /// Given 16 KiB or more it keeps nothing back that the descriptor would not tell of again: a
@@ -46,6 +52,10 @@ class Transport {
   virtual Result write(const iovec* buffers, int count) = 0;
   /// No more will be written; reading goes on.
   virtual void finish_writing() = 0;
+  /// Whether nobody on the way can read or change the bytes.
+  virtual bool secure() const { return false; }
+  /// False, and useless from then on, if what made the other end trusted holds no more.
+  virtual bool still_allowed() { return true; }
   /// Why the last call answered kFailed ("connection reset by peer", "certificate has expired");
   /// empty if there is no more to say. For messages to people.
   virtual std::string failure() const { return {}; }

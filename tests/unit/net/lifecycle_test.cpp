@@ -129,14 +129,22 @@ TEST(GracefulStop, AReferenceMayOutliveTheServer) {
 }
 
 TEST(Listener, SaysWhatIsWrongWithAnAddress) {
-  EXPECT_EQ(ListenAddress::parse("https://h:1").status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ListenAddress::parse("https://").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_FALSE(ListenAddress::parse("http://host").ok());
   EXPECT_FALSE(ListenAddress::parse("http://host:99999").ok());
   EXPECT_FALSE(ListenAddress::parse("unix://").ok());
   EXPECT_EQ(ListenAddress::parse("http://[::1]:2379")->host, "::1");
   EXPECT_EQ(ListenAddress::parse("http://:2379/")->port, "2379");
   EXPECT_EQ(ListenAddress::parse("unix:///tmp/x")->unix_path, "/tmp/x");
+  EXPECT_FALSE(ListenAddress::parse("http://h:1")->tls);
+  EXPECT_TRUE(ListenAddress::parse("https://h:1")->tls);
+  EXPECT_TRUE(ListenAddress::parse("unixs:///tmp/x")->tls);
+}
+
+TEST(Listener, NoTlsWithoutACertificate) {
+  Server server({}, std::make_shared<GrpcServices>(), nullptr);
+  EXPECT_EQ(server.add_listener("https://127.0.0.1:0", {}).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Listener, TakenPortIsUnavailable) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 
 #include "datastore/base/bytes.h"
@@ -38,13 +39,33 @@ std::string framed(std::string_view message, bool compressed) {
   return out;
 }
 
-RawClient::RawClient(int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+RawClient::RawClient(int port, SSL_CTX* tls)
+    : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   EXPECT_EQ(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0)
       << std::strerror(errno);
+  if (tls == nullptr) return;
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL's own sockets raise it
+  const timeval patience{std::chrono::seconds(kPatience).count(), 0};
+  ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  ssl_.reset(SSL_new(tls));
+  SSL_set_fd(ssl_.get(), fd_);
+  if (SSL_connect(ssl_.get()) != 1) tls_error_ = crypto::take_openssl_error();
+}
+
+std::string RawClient::protocol() const {
+  const unsigned char* name = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &name, &size);
+  return {reinterpret_cast<const char*>(name), size};
+}
+
+void RawClient::say_goodbye() {
+  SSL_shutdown(ssl_.get());
+  ::shutdown(fd_, SHUT_WR);
 }
 
 RawClient::~RawClient() {
@@ -52,6 +73,11 @@ RawClient::~RawClient() {
 }
 
 bool RawClient::send(std::string_view bytes) {
+  if (ssl_ != nullptr) {
+    std::size_t written = 0;
+    return tls_error_.empty() &&
+           SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &written) == 1;
+  }
   while (!bytes.empty()) {
     const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n < 0) return false;
@@ -63,7 +89,23 @@ bool RawClient::send(std::string_view bytes) {
 std::string RawClient::receive(std::chrono::milliseconds wait) {
   pollfd ready{fd_, POLLIN, 0};
   if (::poll(&ready, 1, static_cast<int>(wait.count())) <= 0) return {};
+  return read_some();
+}
+
+std::string RawClient::read_some() {
   std::string buffer(65'536, '\0');
+  if (ssl_ != nullptr) {
+    std::size_t n = 0;
+    if (!tls_error_.empty()) return {};
+    const int outcome = SSL_read_ex(ssl_.get(), buffer.data(), buffer.size(), &n);
+    if (outcome != 1) {
+      n = 0;
+      const bool orderly = SSL_get_error(ssl_.get(), outcome) == SSL_ERROR_ZERO_RETURN;
+      if (!orderly) tls_error_ = crypto::take_openssl_error();
+    }
+    buffer.resize(n);
+    return buffer;
+  }
   const ssize_t n = ::recv(fd_, buffer.data(), buffer.size(), 0);
   buffer.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
   return buffer;
@@ -161,7 +203,7 @@ nghttp2_session_callbacks* H2Client::callbacks() {
   return all;
 }
 
-H2Client::H2Client(int port, std::int32_t stream_window) : socket_(port) {
+H2Client::H2Client(int port, std::int32_t stream_window, SSL_CTX* tls) : socket_(port, tls) {
   nghttp2_session_callbacks* all = callbacks();
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);

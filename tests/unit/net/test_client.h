@@ -10,12 +10,15 @@
 #include <string_view>
 #include <vector>
 
+#include "datastore/crypto/openssl.h"
+
 namespace holdfast::net {
 
 /// A blocking socket to 127.0.0.1, for tests that speak bytes. Every wait ends after ten seconds.
 class RawClient {
  public:
-  explicit RawClient(int port);
+  /// With `tls`, through TLS; see tls_error() and protocol() for how the handshake went.
+  explicit RawClient(int port, SSL_CTX* tls = nullptr);
   ~RawClient();
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;
@@ -28,9 +31,19 @@ class RawClient {
   std::string receive_until_closed();
   void finish_sending();
   int fd() const { return fd_; }
+  /// Empty after a good handshake. In TLS 1.3 a server that refuses us says so at the first read.
+  const std::string& tls_error() const { return tls_error_; }
+  /// What ALPN settled.
+  std::string protocol() const;
+  /// Sends the end of TLS and closes its half.
+  void say_goodbye();
 
  private:
+  std::string read_some();
+
   int fd_;
+  crypto::SslPtr ssl_;
+  std::string tls_error_;
 };
 
 /// An HTTP/2 client over nghttp2, driven by hand: nothing is read before run_until().
@@ -55,7 +68,7 @@ class H2Client {
   };
 
   /// `stream_window` is what the server may send unasked on each stream.
-  explicit H2Client(int port, std::int32_t stream_window = 65'535);
+  explicit H2Client(int port, std::int32_t stream_window = 65'535, SSL_CTX* tls = nullptr);
   ~H2Client();
   H2Client(const H2Client&) = delete;
   H2Client& operator=(const H2Client&) = delete;
@@ -86,6 +99,7 @@ class H2Client {
   std::string goaway_text;
   std::map<std::int32_t, std::uint32_t> settings;
   bool consume_automatically = true;
+  RawClient& socket() { return socket_; }
 
  private:
   struct Upload {

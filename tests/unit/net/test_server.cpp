@@ -140,12 +140,14 @@ std::vector<std::string> Recorder::events() const {
   return events_;
 }
 
-TestServer::TestServer(ServerOptions options, Serves serves, bool start)
+TestServer::TestServer(ServerOptions options, Serves serves, bool start,
+                       std::shared_ptr<const TransportFactory> transports)
     : services_(std::make_shared<GrpcServices>()), recorder_(std::make_shared<Recorder>()) {
   register_services();
   server_ = std::make_unique<Server>(options, services_, recorder_);
   const absl::StatusOr<std::string> url = server_->add_listener(
-      "http://127.0.0.1:0", Endpoint{serves, std::make_shared<Pages>(threads_, mutex_)});
+      transports == nullptr ? "http://127.0.0.1:0" : "https://127.0.0.1:0",
+      Endpoint{serves, std::make_shared<Pages>(threads_, mutex_), std::move(transports)});
   EXPECT_TRUE(url.ok()) << url.status();
   if (url.ok()) port_ = std::stoi(url->substr(url->rfind(':') + 1));
   if (start) server_->start();

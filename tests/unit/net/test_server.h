@@ -53,7 +53,8 @@ class Recorder final : public NetObserver {
 class TestServer {
  public:
   explicit TestServer(ServerOptions options = {}, Serves serves = Serves::kGrpcAndHttp,
-                      bool start = true);
+                      bool start = true,
+                      std::shared_ptr<const TransportFactory> transports = nullptr);
   ~TestServer();
 
   int port() const { return port_; }

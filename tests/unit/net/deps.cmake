@@ -1,0 +1,1 @@
+target_sources(test_net PRIVATE unit/crypto/test_certificates.cpp)
