@@ -50,6 +50,8 @@ namespace holdfast::errors {
   X(unhealthy, kUnavailable, "etcdserver: unhealthy cluster")                                    \
   X(corrupt, kDataLoss, "etcdserver: corrupt cluster")                                           \
   X(not_supported_for_learner, kFailedPrecondition, "etcdserver: rpc not supported for learner") \
+  X(timeout_leader_transfer, kUnavailable,                                                       \
+    "etcdserver: request timed out, leader transfer took too long")                              \
   X(bad_leader_transferee, kFailedPrecondition, "etcdserver: bad leader transferee")             \
   X(wrong_downgrade_version_format, kInvalidArgument,                                            \
     "etcdserver: wrong downgrade target version format")                                         \

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "datastore/cli/command_metrics.h"
 #include "datastore/node/identity.h"
 
@@ -83,9 +84,42 @@ void NodeLog::wal_writable_again() {
   log_.info("the write-ahead log can be written again");
 }
 
-void NodeLog::became_leader(Term term) {
+void NodeLog::leader_changed(MemberId from, MemberId to, Term term) {
+  if (!to) {
+    log_.warn("lost leader", {{"leader", node::to_hex(from.value)}, {"term", term.value}});
+    return;
+  }
   metrics_.server_leader_changes_seen.add();
-  log_.info("elected leader", {{"term", term.value}});
+  log_.info(from ? "changed leader" : "elected leader",
+            {{"leader", node::to_hex(to.value)}, {"term", term.value}});
+}
+
+void NodeLog::became_leader(Term term) {
+  log_.info("leading: everything committed before is applied", {{"term", term.value}});
+}
+
+void NodeLog::membership_changed(const node::ClusterInfo& cluster) {
+  std::string members;
+  for (const node::MemberInfo& member : cluster.members) {
+    absl::StrAppend(&members, members.empty() ? "" : " ", node::to_hex(member.id.value), "=",
+                    absl::StrJoin(member.peer_urls, ","), member.is_learner ? "(learner)" : "");
+  }
+  log_.info("membership is now", {{"members", members}});
+}
+
+void NodeLog::message_refused(MemberId from, const absl::Status& why) {
+  log_.warn(failure_limiter_, "refused a peer's raft message",
+            {{"from", node::to_hex(from.value)}, telemetry::Field(why)});
+}
+
+void NodeLog::snapshot_install_began(const raft::SnapshotMetadata& snapshot) {
+  log_.info("applying snapshot", {{"incoming-snapshot-index", snapshot.index.value},
+                                  {"incoming-snapshot-term", snapshot.term.value}});
+}
+
+void NodeLog::snapshot_installed(const raft::SnapshotMetadata& snapshot, node::Time took) {
+  log_.info("applied snapshot",
+            {{"incoming-snapshot-index", snapshot.index.value}, {"took", took}});
 }
 
 void NodeLog::applied(std::size_t entries, node::Time took) {

@@ -23,7 +23,12 @@ class NodeLog final : public node::MemberObserver {
   void wal_synced(node::Time took, std::size_t entries) override;
   void wal_full(const absl::Status& why) override;
   void wal_writable_again() override;
+  void leader_changed(MemberId from, MemberId to, Term term) override;
   void became_leader(Term term) override;
+  void membership_changed(const node::ClusterInfo& cluster) override;
+  void message_refused(MemberId from, const absl::Status& why) override;
+  void snapshot_install_began(const raft::SnapshotMetadata& snapshot) override;
+  void snapshot_installed(const raft::SnapshotMetadata& snapshot, node::Time took) override;
   void applied(std::size_t entries, node::Time took) override;
   void command_applied(const statemachine::Command& command, const statemachine::Outcome& outcome,
                        node::Time took) override;

@@ -116,7 +116,8 @@ node::MemberOptions member_options(const config::Options& options) {
   node::MemberOptions out;
   out.core.name = options.name;
   out.core.client_urls = config::url_texts(options.advertise_client_urls);
-  out.core.cluster_version = kStorageVersion;
+  out.core.server_version = config::kEtcdVersion;
+  out.core.strict_reconfig_check = options.strict_reconfig_check;
   out.core.quota_bytes = config::effective_quota_bytes(options).value_or(0);
   out.core.election_timeout = election_timeout;
   out.core.request_timeout = std::chrono::seconds(5) + 2 * election_timeout;
@@ -229,8 +230,13 @@ absl::Status Process::open_member() {
   node::MemberOptions member = member_options(options_);
   metrics_.auth_revision.set(1);  // that of a store without users
   metrics_.server_quota_backend_bytes.set(static_cast<double>(member.core.quota_bytes));
-  member_ = node::Member::start(std::move(member), *std::move(bootstrapped), *backend_, clock_,
-                                node_log_, [this](const absl::Status& why) { on_fatal(why); });
+  member_ = node::Member::start(
+      std::move(member), *std::move(bootstrapped),
+      {.backend = backend_.get(),
+       .disk = &disk_,
+       .clock = &clock_,
+       .observer = &node_log_,
+       .on_fatal = [this](const absl::Status& why) { on_fatal(why); }});
   return absl::OkStatus();
 }
 

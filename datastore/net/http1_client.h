@@ -71,13 +71,15 @@ class Http1ResponseHandler {
   virtual void on_done(absl::Status status) = 0;
 };
 
-class Http1ClientConnection;
+class Http1ClientExchange;
+class Http1Fetch;
+struct Http1Origin;
 
 /// One request and its answer. Destroying it cancels: the connection is closed unless the answer
 /// had come whole. Loop thread only.
 class Http1Call {
  public:
-  explicit Http1Call(std::unique_ptr<Http1ClientConnection> connection);
+  explicit Http1Call(std::unique_ptr<Http1ClientExchange> exchange);
   ~Http1Call();
   Http1Call(const Http1Call&) = delete;
   Http1Call& operator=(const Http1Call&) = delete;
@@ -92,14 +94,15 @@ class Http1Call {
   /// Bytes that the socket has not taken.
   std::size_t queued_bytes() const;
 
-  /// Leaves what arrives in the socket, from the next on_body on; the peer's writes then stall.
+  /// Leaves what arrives in the socket, so that the peer's writes stall in time; what was read
+  /// already, at most EventLoop::kReadBufferBytes, still comes.
   void pause_reading();
   void resume_reading();
 
   static constexpr std::size_t kLowWaterBytes = 64 * 1024;
 
  private:
-  std::unique_ptr<Http1ClientConnection> connection_;
+  std::unique_ptr<Http1ClientExchange> exchange_;
 };
 
 /// Bounds of one Http1Client.
@@ -153,8 +156,7 @@ class Http1Client {
   static constexpr std::size_t kMaxFetchBytes = 64UL * 1024 * 1024;
 
  private:
-  struct Shared;
-  std::shared_ptr<Shared> shared_;
+  std::shared_ptr<Http1Origin> origin_;
 };
 
 }  // namespace holdfast::net

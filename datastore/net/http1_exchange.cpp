@@ -1,22 +1,11 @@
 #include "datastore/net/http1_exchange.h"
 
-#include <array>
-#include <charconv>
-
 #include "datastore/net/http1_session.h"
+#include "datastore/net/http1_wire.h"
 #include "datastore/net/responder_handle.h"
 #include "datastore/net/text.h"
 
 namespace holdfast::net {
-namespace {
-
-std::string chunk_head(std::size_t size_bytes) {
-  std::array<char, 16> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), size_bytes, 16).ptr;
-  return concat(std::string_view(digits.data(), end), "\r\n");
-}
-
-}  // namespace
 
 Http1Exchange::Http1Exchange(Http1Session& session, const HttpRequest& request, bool http_1_1,
                              bool keep_alive)
@@ -70,16 +59,19 @@ void Http1Exchange::start(int status, HttpHeaders headers) {
 void Http1Exchange::write(Bytes chunk) {
   if (!active() || !started_ || head_ || chunk.empty()) return;
   OutputQueue& output = session_->connection().output();
-  if (chunked_) output.append(BytesView(chunk_head(chunk.size())));
-  output.append(Slice::own(std::move(chunk)));
-  if (chunked_) output.append(BytesView("\r\n"));
+  Slice piece = Slice::own(std::move(chunk));
+  if (chunked_) {
+    append_chunk(output, std::move(piece));
+  } else {
+    output.append(std::move(piece));
+  }
   session_->above_low_water_ = output.size_bytes() > home_->options.call_low_water_bytes;
   session_->connection().request_flush();
 }
 
 void Http1Exchange::finish() {
   if (!active() || !started_) return;
-  if (chunked_ && !head_) session_->connection().output().append(BytesView("0\r\n\r\n"));
+  if (chunked_ && !head_) session_->connection().output().append(kLastChunk);
   end();
 }
 

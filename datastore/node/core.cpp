@@ -22,28 +22,28 @@ constexpr std::size_t kMaxRevokesPerScan = 10'000;
 constexpr std::uint64_t kCatchUpEntriesAlone = 500;
 /// etcd charges 256 bytes for a put besides its key and value; the shortest takes some 6.
 constexpr std::int64_t kMaxCostPerEntryByte = 64;
-constexpr std::size_t kNoLimit = ~std::size_t{0};
-
-absl::Status outcome_unknown() {
-  return errors::timeout();
-}
+/// How far the engine may fall behind, in max_undrained_bytes, before applying waits for it.
+constexpr std::size_t kFarBehind = 8;
 
 }  // namespace
 
 Core::Core(CoreOptions options, Parts parts, Time now)
     : options_(std::move(options)),
       backend_(*parts.backend),
-      wal_(std::move(parts.wal)),
+      log_(std::move(parts.wal), *parts.clock, *parts.observer),
       raft_(std::move(parts.raft)),
       machine_(std::move(parts.machine)),
       observer_(*parts.observer),
       clock_(*parts.clock),
       ids_(*parts.ids),
+      peers_(parts.peers),
+      post_(std::move(parts.post)),
       last_drain_(now),
       last_expiry_scan_(now) {
   durable_index_ = machine_->applied_index();
   durable_term_ = machine_->applied_term();
-  marked_index_ = wal_->snapshot().index;
+  marked_index_ = log_.wal().snapshot().index;
+  if (peers_ != nullptr) peers_->set_members(cluster_info());
 }
 
 Core::~Core() = default;
@@ -63,7 +63,7 @@ absl::Status Core::admit(const Proposal& proposal, std::int64_t store_bytes) {
       pending_bytes_ + proposal.entry.size() > options_.max_pending_bytes) {
     return errors::too_many_requests();
   }
-  if (wal_is_full_) return errors::no_space();
+  if (log_.is_full()) return errors::no_space();
   return admit_size(proposal.entry, store_bytes);
 }
 
@@ -95,27 +95,45 @@ void Core::propose(std::vector<Proposal> proposals, Mailbox& mailbox, Time now) 
   for (Proposal& proposal : proposals) {
     absl::Status admitted = admit(proposal, store_bytes);
     const std::size_t bytes = proposal.entry.size();
-    if (admitted.ok()) admitted = raft_->propose(std::move(proposal.entry)).status();
     if (!admitted.ok()) {
       ++proposals_failed_;
       answer_now(std::move(proposal.done), &mailbox, failed(std::move(admitted)));
       continue;
     }
-    pending_bytes_ += bytes;
-    deadlines_.push_back({now + options_.request_timeout, proposal.id});
-    waiters_.emplace(proposal.id, Waiter{std::move(proposal.done), &mailbox, bytes});
+    await(proposal.id, std::move(proposal.done), &mailbox, bytes, now);
+    unsubmitted_.push_back({proposal.id, std::move(proposal.entry)});
   }
+  submit_waiting();
 }
 
-void Core::propose_conf_change(raft::ConfChange change, ProposalDone done, Time now) {
-  change.id = ids_.next();
-  const absl::StatusOr<Index> index = raft_->propose_conf_change(codec::encode(change));
-  if (!index.ok()) {
-    answer_now(std::move(done), nullptr, failed(index.status()));
-    return;
+void Core::await(std::uint64_t id, ProposalDone done, Mailbox* mailbox, std::size_t bytes,
+                 Time now) {
+  pending_bytes_ += bytes;
+  deadlines_.push_back({now + options_.request_timeout, id});
+  waiters_.emplace(id, Waiter{std::move(done), mailbox, bytes});
+}
+
+/// While leadership moves, what raft takes would be dropped or go to the wrong one.
+bool Core::takes_proposals() const {
+  return raft_->leader() && !raft_->transferee();
+}
+
+void Core::submit_waiting() {
+  for (; !unsubmitted_.empty() && takes_proposals(); unsubmitted_.pop_front()) {
+    Unsubmitted& next = unsubmitted_.front();
+    if (!waiters_.contains(next.id)) continue;  // too late for it
+    const absl::Status status = raft_->propose(std::move(next.data)).status();
+    if (!status.ok()) {
+      ++proposals_failed_;
+      answer(next.id, failed(status));
+    }
   }
-  deadlines_.push_back({now + options_.request_timeout, change.id});
-  waiters_.emplace(change.id, Waiter{std::move(done), nullptr, 0});
+  for (; !unsubmitted_changes_.empty() && takes_proposals(); unsubmitted_changes_.pop_front()) {
+    Unsubmitted& next = unsubmitted_changes_.front();
+    if (!waiters_.contains(next.id)) continue;
+    // Refused while another change is being applied: after that.
+    if (!raft_->propose_conf_change(next.data).ok()) break;
+  }
 }
 
 void Core::propose_internally(codec::CommandField field, const Bytes& body) {
@@ -130,18 +148,17 @@ void Core::submit_internal_proposals() {
 }
 
 void Core::read_index(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox, Time now) {
-  const std::uint64_t id = ids_.next();
-  if (const absl::Status status = raft_->read_index(id); !status.ok()) {
-    mailbox.post([done = std::move(done), status]() mutable { done(status); });
-    return;
-  }
-  reads_.emplace(
-      id, WaitingRead{std::move(done), &mailbox, now + options_.request_timeout, std::nullopt});
+  if (reads_.add(done, mailbox, now + options_.request_timeout)) return;
+  mailbox.post([done = std::move(done)]() mutable { done(errors::too_many_requests()); });
 }
 
 void Core::tick(Time now) {
-  raft_->tick();
+  if (!install_) raft_->tick();
   expire_waiters(now);
+  reads_.tick(now);
+  settle_transfers(now);
+  publish_attributes(now);
+  watch_versions(now);
   if (now - last_expiry_scan_ >= kExpiryScanInterval) {
     last_expiry_scan_ = now;
     expire_leases(now);
@@ -150,23 +167,40 @@ void Core::tick(Time now) {
 
 void Core::expire_waiters(Time now) {
   while (!deadlines_.empty() && deadlines_.front().at <= now) {
-    const std::uint64_t id = deadlines_.front().id;
+    const Deadline late = deadlines_.front();
     deadlines_.pop_front();
-    if (waiters_.contains(id)) {
+    if (waiters_.contains(late.id)) {
       ++proposals_failed_;
-      observer_.proposal_failed(outcome_unknown());
-      answer(id, failed(outcome_unknown()));
+      const absl::Status why = why_late(late.at - options_.request_timeout);
+      observer_.proposal_failed(why);
+      answer(late.id, failed(why));
     }
   }
-  for (auto it = reads_.begin(); it != reads_.end();) {
-    if (it->second.deadline > now) {
-      ++it;
-      continue;
-    }
-    it->second.mailbox->post(
-        [done = std::move(it->second.done)]() mutable { done(errors::timeout()); });
-    reads_.erase(it++);
+}
+
+/// The most telling of etcd's errors for a proposal without an answer; with each of them the
+/// outcome is unknown.
+absl::Status Core::why_late(Time proposed_at) const {
+  if (leader_elected_at_ && proposed_at < *leader_elected_at_ &&
+      proposed_at + 2 * options_.election_timeout > *leader_elected_at_) {
+    return errors::timeout_due_to_leader_fail();
   }
+  if (peers_ == nullptr || !raft_->leader()) return errors::timeout();
+  const auto reached_since = [&](MemberId peer) {
+    const std::optional<Time> since = peers_->active_since(peer);
+    return since && *since <= proposed_at;
+  };
+  if (raft_->role() != raft::Role::kLeader) {
+    return reached_since(raft_->leader()) ? errors::timeout()
+                                          : errors::timeout_due_to_connection_lost();
+  }
+  const std::vector<MemberId>& voters = raft_->conf().voters;
+  const auto reached = std::count_if(voters.begin(), voters.end(), [&](MemberId voter) {
+    return voter == options_.self || reached_since(voter);
+  });
+  return static_cast<std::size_t>(reached) > voters.size() / 2
+             ? errors::timeout()
+             : errors::timeout_due_to_connection_lost();
 }
 
 void Core::expire_leases(Time now) {
@@ -192,65 +226,57 @@ absl::Status Core::turn(Time now) {
   machine_->lessor().advance_to(now);
   if (absl::Status status = run_raft(now); !status.ok()) return status;
   publish();
-  step_compaction(now);  // between batches: it stages deletes of its own
-  answer_reads();
+  if (!install_) step_compaction(now);  // between batches: it stages deletes of its own
+  reads_.release(machine_->store().applied_index());
+  // Deadlines of answered proposals at the front are only in the way.
+  while (!deadlines_.empty() && !waiters_.contains(deadlines_.front().id)) deadlines_.pop_front();
   return absl::OkStatus();
 }
 
 absl::Status Core::run_raft(Time now) {
+  note_leader(now);
   submit_internal_proposals();
-  while (wal_is_full_ || raft_->has_output()) {
-    if (wal_is_full_) {
-      if (absl::Status status = persist(raft::Output()); !status.ok()) return status;
-      if (wal_is_full_) return absl::OkStatus();  // again at the next turn
-      continue;
+  submit_waiting();
+  reads_.ask(*raft_, ids_, now);
+  if (log_.is_full()) {
+    if (absl::Status status = write_log(now); !status.ok()) return status;
+  }
+  while (raft_->has_output() && !install_ && !engine_is_far_behind()) {
+    raft::Output output = raft_->take_output();
+    send(std::move(output.messages));
+    for (const raft::ReadState& read : output.reads) reads_.answered(read);
+    finish_incoming_file(output.snapshot.has_value());
+    log_.take(output);
+    // A full disk was tried once this turn.
+    if (!log_.is_full()) {
+      if (absl::Status status = write_log(now); !status.ok()) return status;
     }
-    const raft::Output output = raft_->take_output();
-    for (const raft::ReadState& read : output.reads) {
-      const auto it = reads_.find(read.request);
-      if (it != reads_.end()) it->second.index = read.index;
-    }
-    if (absl::Status status = persist(output); !status.ok()) return status;
     if (absl::Status status = apply(output.committed, now); !status.ok()) return status;
+    note_leader(now);
     submit_internal_proposals();
+    submit_waiting();
+    reads_.ask(*raft_, ids_, now);
   }
   return absl::OkStatus();
 }
 
-/// Makes the output's entries durable, or those that a full disk refused before.
-absl::Status Core::persist(const raft::Output& output) {
-  if (output.hard_state) unwritten_hard_state_ = output.hard_state;
-  if (!output.entries.empty()) {
-    unwritten_first_ = output.entries.front().index;
-    unwritten_last_ = output.entries.back().index;
-  }
-  if (!unwritten_hard_state_ && !unwritten_first_) return absl::OkStatus();
-
-  wal::Batch batch;
-  batch.hard_state = unwritten_hard_state_;
-  if (unwritten_first_) {
-    batch.entries = raft_->log().slice(unwritten_first_, unwritten_last_, kNoLimit);
-  }
+/// Makes durable what raft handed out, and sends what vouches for it.
+absl::Status Core::write_log(Time now) {
+  std::optional<wal::SnapshotMarker> marker;
   if (durable_index_.value >= marked_index_.value + options_.catch_up_entries) {
-    batch.snapshot =
-        wal::SnapshotMarker{{raft_->conf(), durable_index_, durable_term_}, /*replaces_log=*/false};
+    marker = wal::SnapshotMarker{{raft_->conf(), durable_index_, durable_term_},
+                                 /*replaces_log=*/false};
   }
-  const bool must_sync = output.must_sync || wal_is_full_;
-  const Time started = clock_.monotonic();
-  const absl::Status status = wal_->append(batch, must_sync);
-  if (absl::IsResourceExhausted(status)) {
-    if (!std::exchange(wal_is_full_, true)) observer_.wal_full(status);
-    return absl::OkStatus();
-  }
-  if (!status.ok()) return status;
-  if (must_sync) observer_.wal_synced(clock_.monotonic() - started, batch.entries.size());
-  if (std::exchange(wal_is_full_, false)) observer_.wal_writable_again();
-  if (batch.snapshot) marked_index_ = batch.snapshot->snapshot.index;
-  unwritten_hard_state_.reset();
-  const Index last = std::exchange(unwritten_last_, Index());
-  unwritten_first_ = Index();
-  if (last) raft_->persisted(last);
+  if (absl::Status status = log_.write(*raft_, marker); !status.ok()) return status;
+  marked_index_ = log_.wal().snapshot().index;
+  if (const auto snapshot = log_.take_written_snapshot()) begin_install(*snapshot, now);
+  if (!install_) send(log_.take_messages(raft_->term()));
   return absl::OkStatus();
+}
+
+/// Applying more would only fill the memory.
+bool Core::engine_is_far_behind() const {
+  return machine_->store().pending_bytes() >= kFarBehind * options_.max_undrained_bytes;
 }
 
 absl::Status Core::apply(absl::Span<const raft::Entry> committed, Time now) {
@@ -258,8 +284,9 @@ absl::Status Core::apply(absl::Span<const raft::Entry> committed, Time now) {
   const Time started = clock_.monotonic();
   last_applied_at_ = started;
   for (const raft::Entry& entry : committed) {
-    const absl::Status status = entry.type == raft::EntryType::kNormal ? apply_normal(entry, now)
-                                                                       : apply_conf_change(entry);
+    const absl::Status status = entry.type == raft::EntryType::kNormal
+                                    ? apply_normal(entry, now)
+                                    : apply_conf_change(entry, now);
     if (!status.ok()) return status;
   }
   raft_->applied(committed.back().index);
@@ -293,7 +320,7 @@ absl::Status Core::apply_normal(const raft::Entry& entry, Time now) {
   return absl::OkStatus();
 }
 
-absl::Status Core::apply_conf_change(const raft::Entry& entry) {
+absl::Status Core::apply_conf_change(const raft::Entry& entry, Time now) {
   raft::ConfChange change;
   if (const absl::Status status = codec::decode(entry.data, &change); !status.ok()) {
     return absl::DataLossError(absl::StrCat("the committed membership change at log entry ",
@@ -306,6 +333,7 @@ absl::Status Core::apply_conf_change(const raft::Entry& entry) {
   if (!outcome.ok()) return outcome.status();
   if (!outcome->status.ok()) change.node = MemberId();
   raft_->apply_conf_change(change);
+  if (outcome->status.ok()) membership_changed(now);
   Applied applied = failed(outcome->status);
   applied.index = entry.index;
   answer(change.id, std::move(applied));
@@ -313,24 +341,11 @@ absl::Status Core::apply_conf_change(const raft::Entry& entry) {
 }
 
 void Core::on_leadership(Term term, Time now) {
-  ++leader_changes_;
   observer_.became_leader(term);
   machine_->lessor().promote(now, options_.election_timeout);
-  const std::shared_ptr<const statemachine::ClusterState> cluster = machine_->cluster();
-  const auto self = cluster->members.find(options_.self);
-  if (self == cluster->members.end() || self->second.name != options_.name ||
-      self->second.client_urls != options_.client_urls) {
-    statemachine::MemberAttributesSetRequest request;
-    request.member = options_.self;
-    request.name = options_.name;
-    request.client_urls.assign(options_.client_urls.begin(), options_.client_urls.end());
-    propose_internally(codec::CommandField::kMemberAttributesSet,
-                       codec::encode_member_attributes_set(request));
-  }
-  if (cluster->version != options_.cluster_version) {
-    propose_internally(codec::CommandField::kClusterVersionSet,
-                       codec::encode_cluster_version_set(options_.cluster_version));
-  }
+  next_attributes_try_ = next_version_check_ = now;
+  publish_attributes(now);
+  watch_versions(now);
 }
 
 void Core::publish() {
@@ -394,21 +409,6 @@ void Core::flush_answers() {
   }
 }
 
-void Core::answer_reads() {
-  const Index applied = machine_->store().applied_index();
-  for (auto it = reads_.begin(); it != reads_.end();) {
-    if (!it->second.index || *it->second.index > applied) {
-      ++it;
-      continue;
-    }
-    it->second.mailbox->post(
-        [done = std::move(it->second.done)]() mutable { done(absl::OkStatus()); });
-    reads_.erase(it++);
-  }
-  // Deadlines of answered proposals at the front are only in the way.
-  while (!deadlines_.empty() && !waiters_.contains(deadlines_.front().id)) deadlines_.pop_front();
-}
-
 bool Core::accepts_proposals() const {
   return machine_->store().pending_bytes() < options_.max_undrained_bytes;
 }
@@ -453,21 +453,6 @@ NodeStatus Core::status() const {
   return status;
 }
 
-std::shared_ptr<const ClusterInfo> Core::cluster_info() const {
-  const std::shared_ptr<const statemachine::ClusterState> cluster = machine_->cluster();
-  auto info = std::make_shared<ClusterInfo>();
-  info->cluster = options_.cluster;
-  info->self = options_.self;
-  for (const auto& [id, member] : cluster->members) {
-    info->members.push_back(
-        {id, member.name, member.peer_urls, member.client_urls, member.is_learner});
-  }
-  info->cluster_version = cluster->version.value_or("");
-  info->downgrade_enabled = cluster->downgrade.enabled;
-  info->downgrade_target = cluster->downgrade.target_version;
-  return info;
-}
-
 void Core::propose_checkpoint_reset(LeaseId lease) {
   const statemachine::LeaseCheckpoint reset{lease, 0};
   propose_internally(codec::CommandField::kLeaseCheckpoint,
@@ -479,10 +464,13 @@ void Core::stop() {
   for (const auto& [id, waiter] : waiters_) ids.push_back(id);
   std::sort(ids.begin(), ids.end());
   for (const std::uint64_t id : ids) answer(id, failed(errors::stopped()));
-  for (auto& [id, read] : reads_) {
-    read.mailbox->post([done = std::move(read.done)]() mutable { done(errors::stopped()); });
+  unsubmitted_.clear();
+  unsubmitted_changes_.clear();
+  reads_.fail_all(errors::stopped());
+  for (WaitingTransfer& transfer : std::exchange(transfers_, {})) {
+    transfer.mailbox->post(
+        [done = std::move(transfer.done)]() mutable { done(errors::stopped()); });
   }
-  reads_.clear();
   for (WaitingCompaction& waiting : std::exchange(waiting_compactions_, {})) {
     waiting.mailbox->post([done = std::move(waiting.done)]() mutable { done(errors::stopped()); });
   }

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,7 +17,11 @@
 #include "datastore/codec/internal_request.h"
 #include "datastore/mvcc/compaction.h"
 #include "datastore/mvcc/store.h"
+#include "datastore/node/core_observer.h"
+#include "datastore/node/linearizable_reads.h"
+#include "datastore/node/log_writer.h"
 #include "datastore/node/node.h"
+#include "datastore/node/peers.h"
 #include "datastore/node/request_ids.h"
 #include "datastore/ports/clock.h"
 #include "datastore/ports/kv_backend.h"
@@ -25,35 +31,17 @@
 
 namespace holdfast::node {
 
-using Time = std::chrono::nanoseconds;
-
-/// What core tells whoever measures and logs. Called on the node's thread; must be quick.
-class CoreObserver {
- public:
-  virtual ~CoreObserver() = default;
-  virtual void wal_synced(Time /*took*/, std::size_t /*entries*/) {}
-  virtual void wal_full(const absl::Status& /*why*/) {}
-  virtual void wal_writable_again() {}
-  virtual void became_leader(Term /*term*/) {}
-  virtual void applied(std::size_t /*entries*/, Time /*took*/) {}
-  /// One of them, a command; `took` is the time since the one before.
-  virtual void command_applied(const statemachine::Command& /*command*/,
-                               const statemachine::Outcome& /*outcome*/, Time /*took*/) {}
-  virtual void lease_expired(LeaseId /*lease*/) {}
-  virtual void compaction_scheduled(Revision /*revision*/) {}
-  virtual void compaction_finished(Revision /*revision*/, Time /*took*/) {}
-  virtual void alarm_raised(MemberId /*member*/, statemachine::AlarmType /*type*/) {}
-  virtual void proposal_failed(const absl::Status& /*why*/) {}
-};
-
 struct CoreOptions {
   MemberId self;
   ClusterId cluster;
   /// This member's attributes, proposed once it leads.
   std::string name;
   std::vector<std::string> client_urls;
-  /// The etcd API level that this member announces, "3.7.0" for 3.7.x.
-  std::string cluster_version;
+  /// The etcd API level that this member announces, as "3.7.1".
+  std::string server_version;
+  /// Who to talk to until the state says who the members are (a member that joins).
+  std::vector<MemberInfo> known_members;
+  bool strict_reconfig_check = true;
   /// Logical size at which writes are refused and NOSPACE is raised; 0 for no limit.
   std::int64_t quota_bytes = 0;
   /// A proposal that is not applied after this long is answered with errors::timeout.
@@ -61,7 +49,8 @@ struct CoreOptions {
   Time election_timeout = std::chrono::milliseconds(1000);
   std::size_t max_pending_proposals = 1 << 16;
   std::size_t max_pending_bytes = std::size_t{512} << 20;
-  /// Above this many bytes that the engine does not have yet, proposals wait in the inbox.
+  /// Above this many bytes that the engine does not have yet, proposals wait in the inbox; above
+  /// eight times as many, nothing is applied either.
   std::size_t max_undrained_bytes = std::size_t{64} << 20;
   /// A drain starts once this much waits, or this long after the last.
   std::size_t drain_bytes = std::size_t{4} << 20;
@@ -75,12 +64,30 @@ struct CoreOptions {
   Time compaction_pause = std::chrono::milliseconds(10);
 };
 
-/// One member's work on one thread: proposals in; durable, applied, answered out. It owns raft, the
-/// log and the state machine; it reads no clock by itself (times are passed in) and starts no
-/// thread, so that the simulation can drive it as it is.
+class Core;
+/// Work for core on its own thread.
+using CoreTask = absl::AnyInvocable<void(Core&, Time now)>;
+
+/// A state that came from the leader and must take the place of this member's own.
+struct SnapshotInstall {
+  raft::SnapshotMetadata snapshot;
+  /// The database, in the snapshot directory.
+  std::string file;
+};
+
+/// A peer that is to get this member's state: Peers::send_snapshot is owed, with the state as it
+/// was when this was taken.
+struct SnapshotWanted {
+  raft::Message message;
+};
+
+/// One member's work on one thread: proposals, messages and ticks in; durable, applied, answered
+/// and sent out. It owns raft, the log and the state machine; it reads no clock by itself (times
+/// are passed in) and starts no thread, so that the simulation can drive it as it is.
 ///
-/// The order that makes an answer safe: raft hands out entries → wal append and sync → raft commits
-/// → state machine applies → the view is published → the answer is posted.
+/// The order that makes an answer safe: raft hands out entries → they travel to the peers while the
+/// log's append and sync run → raft commits → state machine applies → the view is published → the
+/// answer is posted. What vouches for this member's own disk leaves after the sync.
 class Core {
  public:
   struct Parts {
@@ -89,8 +96,11 @@ class Core {
     std::unique_ptr<raft::Raft> raft;
     std::unique_ptr<statemachine::StateMachine> machine;
     CoreObserver* observer;
-    const ports::Clock* clock;  // to measure with, never to decide
+    const ports::Clock* clock;  // to measure with and to name members by, never to decide
     RequestIds* ids;
+    Peers* peers = nullptr;  // null: there will never be any
+    /// Brings an answer of Peers' to this thread. Any thread; dropped once the member stops.
+    std::function<void(CoreTask)> post;
   };
 
   Core(CoreOptions options, Parts parts, Time now);
@@ -100,10 +110,29 @@ class Core {
 
   /// Answers at once, through `mailbox`, what cannot be accepted.
   void propose(std::vector<Proposal> proposals, Mailbox& mailbox, Time now);
-  /// A configuration change; `done` runs on this thread once it is applied or refused.
-  void propose_conf_change(raft::ConfChange change, ProposalDone done, Time now);
   void read_index(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox, Time now);
   void tick(Time now);
+
+  void add_member(std::vector<std::string> peer_urls, bool is_learner, MembershipDone done,
+                  Mailbox& mailbox, Time now);
+  void remove_member(MemberId id, MembershipDone done, Mailbox& mailbox, Time now);
+  void update_member(MemberId id, std::vector<std::string> peer_urls, MembershipDone done,
+                     Mailbox& mailbox, Time now);
+  /// errors::not_leader elsewhere: only the leader knows how far a learner is.
+  void promote_member(MemberId id, MembershipDone done, Mailbox& mailbox, Time now);
+  void move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox,
+                   Time now);
+  /// The voter that would take over soonest; nobody on any member but the leader, or without one.
+  std::optional<MemberId> successor() const;
+
+  // --- from the peers -------------------------------------------------------------------------
+
+  /// An error is the end: this member's log lacks what it once vouched for.
+  absl::Status step(std::vector<raft::Message> messages);
+  void report_unreachable(MemberId peer) { raft_->report_unreachable(peer); }
+  void report_snapshot(MemberId peer, bool ok) { raft_->report_snapshot(peer, ok); }
+  /// See PeerPort. The file is either installed or among take_obsolete_files().
+  absl::Status step_snapshot(raft::Message message, std::string file);
 
   // --- one turn -------------------------------------------------------------------------------
 
@@ -124,9 +153,21 @@ class Core {
   /// What the background thread should commit now; empty if nothing is due. One at a time.
   std::optional<mvcc::DrainBatch> take_drain(Time now, bool all);
   void drained(mvcc::DrainBatch batch, absl::Status status);
+  /// The state to put in the engine's place (storage::…), once nothing else is under way there;
+  /// then installed(). An error is the end.
+  std::optional<SnapshotInstall> take_install();
+  absl::Status installed(const absl::Status& status, Time now);
+  /// Files in the snapshot directory that nobody needs any more.
+  std::vector<std::string> take_obsolete_files() { return std::exchange(obsolete_files_, {}); }
+  /// Peers that wait for this member's state.
+  std::vector<SnapshotWanted> take_wanted_snapshots() {
+    return std::exchange(wanted_snapshots_, {});
+  }
+  /// Makes `message` speak of the state as it is now: of what a drain taken now would hold.
+  void describe_state(raft::Message& message) const;
   /// The log may be trimmed below this index (wal::Wal::trim_before, on the background thread).
   Index trim_below() const;
-  wal::Wal& wal() { return *wal_; }
+  wal::Wal& wal() { return log_.wal(); }
 
   /// The compaction that some thread with a Reader should read on (CompactionJob::read), or null;
   /// then compaction_was_read() with what came of it (Unavailable: nobody had the time).
@@ -147,6 +188,8 @@ class Core {
   statemachine::StateMachine& machine() { return *machine_; }
   const raft::Raft& raft() const { return *raft_; }
   bool drain_in_flight() const { return drain_in_flight_; }
+  /// Its removal was applied at this time: it has nothing more to say.
+  std::optional<Time> removed_at() const { return removed_at_; }
   /// Without sizes: those are the engine's.
   NodeStatus status() const;
   std::shared_ptr<const ClusterInfo> cluster_info() const;
@@ -177,11 +220,16 @@ class Core {
     Time at;
     std::uint64_t id;
   };
-  struct WaitingRead {
+  /// Accepted, and not yet raft's: there is no leader, or another change is under way.
+  struct Unsubmitted {
+    std::uint64_t id;
+    Bytes data;
+  };
+  struct WaitingTransfer {
+    MemberId to;
     absl::AnyInvocable<void(absl::Status)> done;
     Mailbox* mailbox;
     Time deadline;
-    std::optional<Index> index;  // known once raft has answered
   };
   struct Subscriber {
     std::uint64_t ticket;
@@ -194,17 +242,39 @@ class Core {
     Mailbox* mailbox;
   };
 
+  // core.cpp
   absl::Status run_raft(Time now);
-  absl::Status persist(const raft::Output& output);
+  absl::Status write_log(Time now);
   absl::Status apply(absl::Span<const raft::Entry> committed, Time now);
   absl::Status apply_normal(const raft::Entry& entry, Time now);
-  absl::Status apply_conf_change(const raft::Entry& entry);
+  absl::Status apply_conf_change(const raft::Entry& entry, Time now);
   void on_leadership(Term term, Time now);
+  bool takes_proposals() const;
+  void await(std::uint64_t id, ProposalDone done, Mailbox* mailbox, std::size_t bytes, Time now);
+  void submit_waiting();
+  absl::Status why_late(Time proposed_at) const;
+  bool engine_is_far_behind() const;
+
+  // core_peers.cpp
+  void send(std::vector<raft::Message> messages);
+  void note_leader(Time now);
+  void settle_transfers(Time now);
+  void begin_install(const raft::SnapshotMetadata& snapshot, Time now);
+  void finish_incoming_file(bool is_installed);
+
+  // core_membership.cpp
+  void propose_conf_change(raft::ConfChange change, MembershipDone done, Mailbox& mailbox,
+                           Time now);
+  void membership_changed(Time now);
+  void publish_attributes(Time now);
+  void watch_versions(Time now);
+  void note_version(MemberId member, const std::string& server);
+  void decide_version();
+
   void propose_internally(codec::CommandField field, const Bytes& body);
   void submit_internal_proposals();
   void expire_leases(Time now);
   void expire_waiters(Time now);
-  void answer_reads();
   void begin_compaction(Time now);
   void step_compaction(Time now);
   void finish_compaction(Time now);
@@ -218,28 +288,45 @@ class Core {
 
   const CoreOptions options_;
   ports::KvBackend& backend_;
-  std::unique_ptr<wal::Wal> wal_;
+  LogWriter log_;
   std::unique_ptr<raft::Raft> raft_;
   std::unique_ptr<statemachine::StateMachine> machine_;
   CoreObserver& observer_;
   const ports::Clock& clock_;
 
   RequestIds& ids_;
+  Peers* const peers_;
+  const std::function<void(CoreTask)> post_;
+
   absl::flat_hash_map<std::uint64_t, Waiter> waiters_;
   std::deque<Deadline> deadlines_;
   std::size_t pending_bytes_ = 0;
   std::vector<Outbox> outboxes_;
   /// Made while applying, proposed after: proposing moves the entries being applied.
   std::vector<Bytes> internal_proposals_;
-  absl::flat_hash_map<std::uint64_t, WaitingRead> reads_;
+  std::deque<Unsubmitted> unsubmitted_;
+  std::deque<Unsubmitted> unsubmitted_changes_;
+  LinearizableReads reads_;
   std::vector<Subscriber> subscribers_;
   std::vector<WaitingCompaction> waiting_compactions_;
 
-  /// An append the full disk refused, to be tried again before anything else is persisted.
-  bool wal_is_full_ = false;
-  std::optional<raft::HardState> unwritten_hard_state_;
-  Index unwritten_first_;
-  Index unwritten_last_;
+  MemberId seen_leader_;
+  std::optional<Time> leader_elected_at_;
+  std::vector<WaitingTransfer> transfers_;
+  std::optional<Time> removed_at_;
+
+  /// The file of a snapshot that raft is being told of.
+  std::optional<SnapshotInstall> incoming_;
+  /// The log begins after this snapshot, and the state has yet to follow: nothing else goes on.
+  std::optional<SnapshotInstall> install_;
+  bool install_is_taken_ = false;
+  Time install_began_{0};
+  std::vector<std::string> obsolete_files_;
+  std::vector<SnapshotWanted> wanted_snapshots_;
+
+  Time next_attributes_try_{0};
+  Time next_version_check_{0};
+  std::map<MemberId, std::string> server_versions_;
 
   bool published_is_stale_ = false;
   bool no_space_raised_ = false;  // the alarm is on its way through the log

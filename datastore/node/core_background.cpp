@@ -12,7 +12,7 @@ constexpr std::size_t kNoLimit = ~std::size_t{0};
 // --- the engine's side --------------------------------------------------------------------------
 
 std::optional<mvcc::DrainBatch> Core::take_drain(Time now, bool all) {
-  if (drain_in_flight_) return std::nullopt;
+  if (drain_in_flight_ || install_) return std::nullopt;
   mvcc::Store& store = machine_->store();
   const bool due = store.pending_bytes() >= options_.drain_bytes ||
                    now - last_drain_ >= options_.drain_interval ||
@@ -53,7 +53,9 @@ Index Core::trim_below() const {
 // --- compaction: deletes in small steps between turns --------------------------------------------
 
 std::optional<Time> Core::next_background_step() const {
-  if (compaction_stage_ != CompactionStage::kWrite || !accepts_proposals()) return std::nullopt;
+  if (compaction_stage_ != CompactionStage::kWrite || !accepts_proposals() || install_) {
+    return std::nullopt;
+  }
   return next_compaction_step_;
 }
 
@@ -94,7 +96,7 @@ void Core::finish_compaction(Time now) {
 }
 
 mvcc::CompactionJob* Core::take_compaction_to_read() {
-  if (compaction_stage_ != CompactionStage::kRead) return nullptr;
+  if (compaction_stage_ != CompactionStage::kRead || install_) return nullptr;
   compaction_stage_ = CompactionStage::kReading;
   return compaction_.get();
 }

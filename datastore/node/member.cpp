@@ -18,43 +18,55 @@ constexpr std::size_t kCompactionReadStep = 5'000;
 
 }  // namespace
 
+absl::Status this_member_was_removed() {
+  return absl::FailedPreconditionError(
+      "the member has been permanently removed from the cluster. Its data directory is of no more "
+      "use; to have it back, add it as a new member and start it with an empty one.");
+}
+
 std::unique_ptr<Member> Member::start(MemberOptions options, Bootstrapped bootstrapped,
-                                      ports::KvBackend& backend, const ports::Clock& clock,
-                                      MemberObserver& observer,
-                                      std::function<void(const absl::Status&)> on_fatal) {
+                                      MemberParts parts) {
   options.core.self = bootstrapped.self;
   options.core.cluster = bootstrapped.cluster;
-  std::unique_ptr<Member> member(new Member(std::move(options), backend, clock, observer,
-                                            std::move(on_fatal), bootstrapped.self));
-  const Time now = clock.monotonic();
-  member->core_ = std::make_unique<Core>(member->options_.core,
-                                         Core::Parts{.backend = &backend,
-                                                     .wal = std::move(bootstrapped.wal),
-                                                     .raft = std::move(bootstrapped.raft),
-                                                     .machine = std::move(bootstrapped.machine),
-                                                     .observer = &observer,
-                                                     .clock = &clock,
-                                                     .ids = &member->ids_},
-                                         now);
+  for (const statemachine::Member& known : bootstrapped.join_members) {
+    options.core.known_members.push_back(
+        {known.id, known.name, known.peer_urls, known.client_urls, known.is_learner});
+  }
+  std::unique_ptr<Member> member(
+      new Member(std::move(options), std::move(parts), bootstrapped.self));
+  const Time now = member->clock_.monotonic();
+  member->core_ = std::make_unique<Core>(
+      member->options_.core,
+      Core::Parts{.backend = &member->backend_,
+                  .wal = std::move(bootstrapped.wal),
+                  .raft = std::move(bootstrapped.raft),
+                  .machine = std::move(bootstrapped.machine),
+                  .observer = &member->observer_,
+                  .clock = &member->clock_,
+                  .ids = &member->ids_,
+                  .peers = member->peers_,
+                  .post = [raw = member.get()](CoreTask task) { raw->enqueue(std::move(task)); }},
+      now);
   member->views_ = &member->core_->machine().store().views();
   member->next_tick_ = now;  // the first tick at once: a lone member leads without waiting
   member->publish_status();
-  member->readers_ = std::make_unique<ReaderPool>(
-      *member->views_, backend, member->options_.reader_threads, member->options_.max_queued_reads);
+  member->readers_ = std::make_unique<ReaderPool>(*member->views_, member->backend_,
+                                                  member->options_.reader_threads,
+                                                  member->options_.max_queued_reads);
   member->background_ = std::make_unique<WorkQueue>();
   member->thread_ = std::thread([raw = member.get()] { raw->run(); });
   return member;
 }
 
-Member::Member(MemberOptions options, ports::KvBackend& backend, const ports::Clock& clock,
-               MemberObserver& observer, std::function<void(const absl::Status&)> on_fatal,
-               MemberId self)
+Member::Member(MemberOptions options, MemberParts parts, MemberId self)
     : options_(std::move(options)),
-      backend_(backend),
-      clock_(clock),
-      observer_(observer),
-      on_fatal_(std::move(on_fatal)),
-      ids_(self, clock.unix_milliseconds()) {
+      backend_(*parts.backend),
+      disk_(*parts.disk),
+      clock_(*parts.clock),
+      observer_(*parts.observer),
+      peers_(parts.peers),
+      on_fatal_(std::move(parts.on_fatal)),
+      ids_(self, parts.clock->unix_milliseconds()) {
 }
 
 Member::~Member() {
@@ -98,12 +110,14 @@ void Member::run() {
     const Time now = clock_.monotonic();
     {
       std::unique_lock lock(inbox_mutex_);
-      const bool idle = submissions_.empty() && tasks_.empty() && !finished_drain_ && !stopping_;
+      const bool idle = submissions_.empty() && tasks_.empty() && messages_.empty() &&
+                        !finished_drain_ && !stopping_;
       const Time wake_at = std::min(next_tick_, core_->next_background_step().value_or(next_tick_));
       if (idle && now < wake_at) {
         thread_waits_ = true;
         inbox_wake_.wait_for(lock, wake_at - now, [this] {
-          return stopping_ || !submissions_.empty() || !tasks_.empty() || finished_drain_;
+          return stopping_ || !submissions_.empty() || !tasks_.empty() || !messages_.empty() ||
+                 finished_drain_;
         });
         thread_waits_ = false;
       }
@@ -111,22 +125,44 @@ void Member::run() {
     }
     const Time turn_begin = clock_.monotonic();
     take_inbox(turn_begin);
-    if (turn_begin >= next_tick_) {
-      core_->tick(turn_begin);
-      expire_submissions(turn_begin);
-      next_tick_ = turn_begin + options_.tick_interval;
-    }
+    if (turn_begin >= next_tick_) tick(turn_begin);
     if (!turn(turn_begin)) break;
   }
   answer_all_stopped();
 }
 
+void Member::tick(Time now) {
+  next_tick_ = now + options_.tick_interval;
+  core_->tick(now);
+  expire_submissions(now);
+  for (std::shared_ptr<LeaderCall>& call : std::exchange(leader_calls_, {})) {
+    if (call->deadline <= now) {
+      call->fail(errors::timeout());
+    } else {
+      LeaderCall& again = *call;
+      again.attempt(std::move(call), *core_, now);
+    }
+  }
+  // Those that it still hears learn of the removal from it.
+  const std::optional<Time> removed = core_->removed_at();
+  if (removed && now - *removed >= options_.core.election_timeout && core_error_.ok()) {
+    core_error_ = this_member_was_removed();
+  }
+}
+
 bool Member::turn(Time now) {
-  if (const absl::Status status = core_->turn(now); !status.ok()) {
+  absl::Status status = std::exchange(core_error_, absl::OkStatus());
+  if (status.ok()) status = core_->turn(now);
+  if (!status.ok()) {
     failed_ = true;
     on_fatal_(status);
     return false;
   }
+  for (SnapshotWanted& wanted : core_->take_wanted_snapshots()) {
+    snapshot_requests_.push_back({nullptr, nullptr, std::move(wanted.message)});
+  }
+  schedule_install();
+  remove_obsolete_files();
   schedule_background(now, false);
   schedule_compaction_read();
   publish_status();
@@ -136,16 +172,19 @@ bool Member::turn(Time now) {
 
 void Member::take_inbox(Time now) {
   std::vector<Submission> submissions;
-  std::vector<Task> tasks;
+  std::vector<CoreTask> tasks;
+  std::vector<raft::Message> messages;
   std::optional<FinishedDrain> finished;
   {
     const std::lock_guard lock(inbox_mutex_);
     submissions.swap(submissions_);
     tasks.swap(tasks_);
+    messages.swap(messages_);
     finished.swap(finished_drain_);
   }
   if (finished) core_->drained(std::move(finished->batch), std::move(finished->status));
-  for (Task& task : tasks) task(*core_, now);
+  if (absl::Status status = core_->step(std::move(messages)); !status.ok()) core_error_ = status;
+  for (CoreTask& task : tasks) task(*core_, now);
   for (Submission& submission : submissions) held_.push_back(std::move(submission));
   std::size_t taken = 0;
   while (!held_.empty() && core_->accepts_proposals()) {
@@ -186,6 +225,9 @@ void Member::schedule_background(Time now, bool all) {
   if (!batch && !has_snapshots) return;
   const mvcc::Store& store = core_->machine().store();
   std::vector<SnapshotRequest> snapshots = std::exchange(snapshot_requests_, {});
+  for (SnapshotRequest& request : snapshots) {
+    if (request.message) core_->describe_state(*request.message);
+  }
   background_->post([this, batch = std::move(batch), snapshots = std::move(snapshots),
                      applied = store.applied_index(), term = store.applied_term(),
                      revision = store.revision()]() mutable {
@@ -227,6 +269,7 @@ void Member::answer_all_stopped() {
     for (Submission& submission : submissions_) held_.push_back(std::move(submission));
     submissions_.clear();
     tasks_.clear();
+    messages_.clear();
   }
   for (Submission& submission : held_) {
     for (Proposal& proposal : submission.proposals) {
@@ -236,9 +279,11 @@ void Member::answer_all_stopped() {
     }
   }
   held_.clear();
+  for (std::shared_ptr<LeaderCall>& call : std::exchange(leader_calls_, {})) {
+    call->fail(errors::stopped());
+  }
   for (SnapshotRequest& request : snapshot_requests_) {
-    post_answer(*request.mailbox, std::move(request.done),
-                absl::StatusOr<BackendSnapshot>(errors::stopped()));
+    answer_snapshot(std::move(request), errors::stopped());
   }
   snapshot_requests_.clear();
 }
@@ -256,10 +301,7 @@ void Member::commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> s
     observer_.backend_commit_failed(status);
     // What the disk holds is unknown now: a restart finds out, and replays the log.
     if (absl::IsUnknown(status)) on_fatal_(status);
-    for (SnapshotRequest& request : snapshots) {
-      post_answer(*request.mailbox, std::move(request.done),
-                  absl::StatusOr<BackendSnapshot>(status));
-    }
+    for (SnapshotRequest& request : snapshots) answer_snapshot(std::move(request), status);
   }
   {
     const std::lock_guard lock(inbox_mutex_);
@@ -299,19 +341,17 @@ void Member::serve_snapshots(std::vector<SnapshotRequest> snapshots, Index appli
   for (SnapshotRequest& request : snapshots) {
     absl::StatusOr<std::unique_ptr<ports::BackendRead>> read = backend_.begin_read();
     if (!read.ok()) {
-      post_answer(*request.mailbox, std::move(request.done),
-                  absl::StatusOr<BackendSnapshot>(read.status()));
-      continue;
+      answer_snapshot(std::move(request), read.status());
+    } else {
+      answer_snapshot(std::move(request),
+                      BackendSnapshot{*std::move(read), applied, term, revision});
     }
-    post_answer(*request.mailbox, std::move(request.done),
-                absl::StatusOr<BackendSnapshot>(
-                    BackendSnapshot{*std::move(read), applied, term, revision}));
   }
 }
 
 // --- the façade ---------------------------------------------------------------------------------
 
-bool Member::enqueue(Task task) {
+bool Member::enqueue(CoreTask task) {
   bool wake = false;
   {
     const std::lock_guard lock(inbox_mutex_);

@@ -26,6 +26,8 @@ struct MemberOptions {
   std::size_t max_queued_reads = 4096;
   /// Proposals and other work waiting for the node's thread.
   std::size_t max_inbox = 1 << 17;
+  /// Messages of peers waiting for it.
+  std::size_t max_messages = 1 << 14;
   /// Free bytes in the engine's file that start giving pages back.
   std::uint64_t reclaim_above_bytes = std::uint64_t{64} << 20;
 };
@@ -40,19 +42,34 @@ class MemberObserver : public CoreObserver {
   virtual void background_error(const char* /*what*/, const absl::Status& /*why*/) {}
 };
 
+/// What a Member works with; all of it outlives the Member.
+struct MemberParts {
+  ports::KvBackend* backend;
+  ports::Disk* disk;
+  const ports::Clock* clock;
+  MemberObserver* observer;
+  /// Null for a member that will never have peers.
+  Peers* peers = nullptr;
+  /// Called, on the node's or the background thread, when the member can't go on; it should end
+  /// the process after logging.
+  std::function<void(const absl::Status&)> on_fatal;
+};
+
+/// Why a member that was removed stops; says what to do.
+absl::Status this_member_was_removed();
+
 /// The production Node: core on a thread of its own, one background thread for the engine's commits
 /// and the log's segments, and a reader pool.
-class Member final : public Node {
+class Member final : public Node, public PeerPort {
  public:
-  /// `on_fatal` is called, on the node's or the background thread, when the member can't go on; it
-  /// should end the process after logging. The ports, backend and observer outlive the Member.
   static std::unique_ptr<Member> start(MemberOptions options, Bootstrapped bootstrapped,
-                                       ports::KvBackend& backend, const ports::Clock& clock,
-                                       MemberObserver& observer,
-                                       std::function<void(const absl::Status&)> on_fatal);
+                                       MemberParts parts);
   /// Stops as stop() does.
   ~Member() override;
 
+  /// If it leads, hands leadership to the voter that can take over soonest; returns when that one
+  /// leads, or after `patience`. Blocks.
+  void hand_over(Time patience);
   /// Answers what waits with errors::stopped, drains the overlay into the engine, joins the
   /// threads.
   void stop();
@@ -95,8 +112,20 @@ class Member final : public Node {
                      Mailbox& mailbox) override;
   void promote_member(MemberId id, MembershipDone done, Mailbox& mailbox) override;
 
+  void step(std::vector<raft::Message> messages) override;
+  void report_unreachable(MemberId peer) override;
+  void report_snapshot(MemberId peer, bool ok) override;
+  void step_snapshot(raft::Message message, std::string file,
+                     absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) override;
+  void told_removed(MemberId peer) override;
+  void keep_alive_as_leader(LeaseId id, absl::AnyInvocable<void(absl::StatusOr<std::int64_t>)> done,
+                            Mailbox& mailbox) override;
+  void time_to_live_as_leader(LeaseId id, bool keys,
+                              absl::AnyInvocable<void(absl::StatusOr<LeaseTimes>)> done,
+                              Mailbox& mailbox) override;
+  void promote_as_leader(MemberId id, MembershipDone done, Mailbox& mailbox) override;
+
  private:
-  using Task = absl::AnyInvocable<void(Core&, Time now)>;
   struct Submission {
     std::vector<Proposal> proposals;
     Mailbox* mailbox;
@@ -115,16 +144,29 @@ class Member final : public Node {
   struct SnapshotRequest {
     absl::AnyInvocable<void(absl::StatusOr<BackendSnapshot>)> done;
     Mailbox* mailbox;
+    /// For a peer instead: it goes to the network with what it holds.
+    std::optional<raft::Message> message;
+  };
+  /// Runs answers where they arise.
+  class InPlaceMailbox final : public Mailbox {
+   public:
+    void post(absl::AnyInvocable<void()> work) override { work(); }
+  };
+  /// What only the leader can answer, tried again until there is one that does or time is up.
+  struct LeaderCall {
+    Time deadline;
+    /// Told the time and who leads (0: nobody known), on the node's thread.
+    absl::AnyInvocable<void(std::shared_ptr<LeaderCall>, Core&, Time)> attempt;
+    absl::AnyInvocable<void(absl::Status)> fail;
   };
 
-  Member(MemberOptions options, ports::KvBackend& backend, const ports::Clock& clock,
-         MemberObserver& observer, std::function<void(const absl::Status&)> on_fatal,
-         MemberId self);
+  Member(MemberOptions options, MemberParts parts, MemberId self);
 
   void run();
   /// False when the member has failed and must stop.
   bool turn(Time now);
   void take_inbox(Time now);
+  void tick(Time now);
   void expire_submissions(Time now);
   void schedule_background(Time now, bool all);
   void commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> snapshots, Index applied,
@@ -134,18 +176,26 @@ class Member final : public Node {
   void tend_space(std::uint64_t max_bytes);
   void serve_snapshots(std::vector<SnapshotRequest> snapshots, Index applied, Term term,
                        Revision revision);
+  void answer_snapshot(SnapshotRequest request, absl::StatusOr<BackendSnapshot> snapshot);
+  void schedule_install();
+  void remove_obsolete_files();
+  template <class Value, class Ask>
+  void ask_leader(absl::AnyInvocable<void(absl::StatusOr<Value>)> done, Mailbox& mailbox, Ask ask);
   void defragment_step(std::shared_ptr<Defragmentation> work);
   void publish_status();
   /// Runs `task` on the node's thread; false when it was refused: stopped, or the inbox is full.
-  bool enqueue(Task task);
+  bool enqueue(CoreTask task);
   void answer_all_stopped();
   void drain_the_rest();
 
   const MemberOptions options_;
   ports::KvBackend& backend_;
+  ports::Disk& disk_;
   const ports::Clock& clock_;
   MemberObserver& observer_;
+  Peers* const peers_;
   std::function<void(const absl::Status&)> on_fatal_;
+  InPlaceMailbox in_place_;
   RequestIds ids_;
   std::unique_ptr<Core> core_;  // the node's thread, once started
   const mvcc::ViewSource* views_ = nullptr;
@@ -153,16 +203,19 @@ class Member final : public Node {
   std::mutex inbox_mutex_;
   std::condition_variable inbox_wake_;
   std::vector<Submission> submissions_;
-  std::vector<Task> tasks_;
+  std::vector<CoreTask> tasks_;
+  std::vector<raft::Message> messages_;
   std::optional<FinishedDrain> finished_drain_;
   std::size_t inbox_proposals_ = 0;
   bool stopping_ = false;
   bool thread_waits_ = false;
 
   std::deque<Submission> held_;  // taken from the inbox, waiting for the engine; node's thread
-  std::vector<SnapshotRequest> snapshot_requests_;  // node's thread
+  std::vector<SnapshotRequest> snapshot_requests_;         // node's thread
+  std::vector<std::shared_ptr<LeaderCall>> leader_calls_;  // to be tried again; node's thread
   Time next_tick_{0};
-  bool failed_ = false;  // the node's thread ended for good
+  absl::Status core_error_;  // found outside a turn: the next one ends the member
+  bool failed_ = false;      // the node's thread ended for good
 
   mutable std::mutex status_mutex_;
   NodeStatus status_;

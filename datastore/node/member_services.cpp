@@ -3,6 +3,7 @@
 
 #include "datastore/base/errors.h"
 #include "datastore/node/hashing.h"
+#include "datastore/node/install.h"
 #include "datastore/node/member.h"
 #include "datastore/node/post_answer.h"
 
@@ -31,40 +32,108 @@ struct SharedDone {
 
 // --- leases -------------------------------------------------------------------------------------
 
+namespace {
+
+absl::StatusOr<std::int64_t> renew(Core& core, LeaseId id, Time now) {
+  const lease::Renewal renewal = core.machine().lessor().renew(id, now);
+  switch (renewal.result) {
+    case lease::Renewal::Result::kRenewed:
+      if (renewal.clear_checkpoint) core.propose_checkpoint_reset(id);
+      return renewal.ttl_seconds;
+    case lease::Renewal::Result::kNotPrimary:
+      return errors::not_leader();
+    case lease::Renewal::Result::kExpired:
+      // Its revocation is in the log: by the time this answers again it is gone.
+    case lease::Renewal::Result::kNotFound:
+      break;
+  }
+  return errors::lease_not_found();
+}
+
+absl::StatusOr<LeaseTimes> times_of(Core& core, LeaseId id, bool keys, Time now) {
+  const lease::Lessor& lessor = core.machine().lessor();
+  if (!lessor.is_primary()) return errors::not_leader();
+  const absl::StatusOr<lease::TimeToLive> times = lessor.time_to_live(id, now);
+  if (!times.ok()) return times.status();
+  return LeaseTimes{id, times->ttl_seconds, times->granted_ttl_seconds,
+                    keys ? lessor.keys_of(id) : std::vector<Bytes>()};
+}
+
+/// Worth another try with whoever leads then.
+bool is_about_leadership(const absl::Status& status) {
+  return absl::IsUnavailable(status) || status == errors::not_leader();
+}
+
+}  // namespace
+
+/// `ask(core, now, leader, done)` asks this member's core when it leads (leader 0), or the leader.
+template <class Value, class Ask>
+void Member::ask_leader(absl::AnyInvocable<void(absl::StatusOr<Value>)> done, Mailbox& mailbox,
+                        Ask ask) {
+  const SharedDone<Value> shared(std::move(done));
+  auto call = std::make_shared<LeaderCall>();
+  call->deadline = clock_.monotonic() + options_.core.request_timeout;
+  call->fail = [shared, &mailbox](absl::Status why) { shared.answer(mailbox, std::move(why)); };
+  call->attempt = [this, shared, ask = std::move(ask), &mailbox](std::shared_ptr<LeaderCall> self,
+                                                                 Core& core, Time now) mutable {
+    const MemberId leader = core.raft().leader();
+    const bool is_elsewhere = leader && leader != options_.core.self && peers_ != nullptr;
+    if (!leader) {
+      leader_calls_.push_back(std::move(self));
+      return;
+    }
+    // On the network's thread when the leader is elsewhere.
+    auto heard = [this, shared, self = std::move(self), &mailbox](absl::StatusOr<Value> value) {
+      if (!value.ok() && is_about_leadership(value.status())) {
+        const bool taken = enqueue([this, self](Core&, Time) { leader_calls_.push_back(self); });
+        if (!taken) self->fail(errors::stopped());
+        return;
+      }
+      shared.answer(mailbox, std::move(value));
+    };
+    ask(core, now, is_elsewhere ? leader : MemberId(), std::move(heard));
+  };
+  const bool taken = enqueue([call](Core& core, Time now) { call->attempt(call, core, now); });
+  if (!taken) shared.answer(mailbox, errors::stopped());
+}
+
 void Member::lease_keep_alive(LeaseId id,
                               absl::AnyInvocable<void(absl::StatusOr<std::int64_t>)> done,
                               Mailbox& mailbox) {
-  const SharedDone<std::int64_t> shared(std::move(done));
-  const bool taken = enqueue([this, id, shared, &mailbox](Core& core, Time now) {
-    const lease::Renewal renewal = core.machine().lessor().renew(id, now);
-    switch (renewal.result) {
-      case lease::Renewal::Result::kRenewed:
-        if (renewal.clear_checkpoint) core.propose_checkpoint_reset(id);
-        shared.answer(mailbox, renewal.ttl_seconds);
-        break;
-      case lease::Renewal::Result::kNotPrimary:
-        shared.answer(mailbox, errors::no_leader());
-        break;
-      case lease::Renewal::Result::kExpired:
-        // Its revocation is in the log: by the time this answers again it is gone.
-      case lease::Renewal::Result::kNotFound:
-        shared.answer(mailbox, errors::lease_not_found());
-        break;
-    }
-  });
-  if (!taken) shared.answer(mailbox, errors::stopped());
+  ask_leader<std::int64_t>(std::move(done), mailbox,
+                           [this, id](Core& core, Time now, MemberId leader, auto heard) {
+                             if (leader) return peers_->keep_alive(leader, id, std::move(heard));
+                             heard(renew(core, id, now));
+                           });
 }
 
 void Member::lease_time_to_live(LeaseId id, bool keys,
                                 absl::AnyInvocable<void(absl::StatusOr<LeaseTimes>)> done,
                                 Mailbox& mailbox) {
+  ask_leader<LeaseTimes>(std::move(done), mailbox,
+                         [this, id, keys](Core& core, Time now, MemberId leader, auto heard) {
+                           if (leader)
+                             return peers_->time_to_live(leader, id, keys, std::move(heard));
+                           heard(times_of(core, id, keys, now));
+                         });
+}
+
+void Member::keep_alive_as_leader(LeaseId id,
+                                  absl::AnyInvocable<void(absl::StatusOr<std::int64_t>)> done,
+                                  Mailbox& mailbox) {
+  const SharedDone<std::int64_t> shared(std::move(done));
+  const bool taken = enqueue([id, shared, &mailbox](Core& core, Time now) {
+    shared.answer(mailbox, renew(core, id, now));
+  });
+  if (!taken) shared.answer(mailbox, errors::stopped());
+}
+
+void Member::time_to_live_as_leader(LeaseId id, bool keys,
+                                    absl::AnyInvocable<void(absl::StatusOr<LeaseTimes>)> done,
+                                    Mailbox& mailbox) {
   const SharedDone<LeaseTimes> shared(std::move(done));
   const bool taken = enqueue([id, keys, shared, &mailbox](Core& core, Time now) {
-    const lease::Lessor& lessor = core.machine().lessor();
-    const absl::StatusOr<lease::TimeToLive> times = lessor.time_to_live(id, now);
-    if (!times.ok()) return shared.answer(mailbox, times.status());
-    shared.answer(mailbox, LeaseTimes{id, times->ttl_seconds, times->granted_ttl_seconds,
-                                      keys ? lessor.keys_of(id) : std::vector<Bytes>()});
+    shared.answer(mailbox, times_of(core, id, keys, now));
   });
   if (!taken) shared.answer(mailbox, errors::stopped());
 }
@@ -84,7 +153,7 @@ void Member::snapshot(absl::AnyInvocable<void(absl::StatusOr<BackendSnapshot>)> 
                       Mailbox& mailbox) {
   const SharedDone<BackendSnapshot> shared(std::move(done));
   const bool taken = enqueue([this, shared, &mailbox](Core&, Time) {
-    snapshot_requests_.push_back({std::move(*shared.done), &mailbox});
+    snapshot_requests_.push_back({std::move(*shared.done), &mailbox, std::nullopt});
   });
   if (!taken) shared.answer(mailbox, errors::stopped());
 }
@@ -164,47 +233,165 @@ void Member::defragment_step(std::shared_ptr<Defragmentation> work) {
   background_->post([this, work = std::move(work)] { defragment_step(work); });
 }
 
+void Member::answer_snapshot(SnapshotRequest request, absl::StatusOr<BackendSnapshot> snapshot) {
+  if (!request.message) {
+    return post_answer(*request.mailbox, std::move(request.done), std::move(snapshot));
+  }
+  if (snapshot.ok()) {
+    return peers_->send_snapshot({*std::move(request.message), *std::move(snapshot)});
+  }
+  observer_.background_error("taking the state for a peer", snapshot.status());
+  report_snapshot(request.message->to, false);
+}
+
 void Member::move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done,
                          Mailbox& mailbox) {
   auto shared = std::make_shared<absl::AnyInvocable<void(absl::Status)>>(std::move(done));
-  const bool taken = enqueue([to, shared, &mailbox](Core& core, Time) {
-    absl::Status status = errors::not_leader();
-    if (core.raft().role() == raft::Role::kLeader) {
-      status = to == core.raft().leader() ? absl::OkStatus() : errors::bad_leader_transferee();
-    }
-    post_answer(mailbox, std::move(*shared), std::move(status));
+  const bool taken = enqueue([to, shared, &mailbox](Core& core, Time now) {
+    core.move_leader(to, std::move(*shared), mailbox, now);
   });
   if (!taken) post_answer(mailbox, std::move(*shared), errors::stopped());
 }
 
+void Member::hand_over(Time patience) {
+  struct Shared {
+    std::mutex mutex;
+    std::condition_variable ended;
+    bool is_over = false;
+    InPlaceMailbox mailbox;
+  };
+  auto shared = std::make_shared<Shared>();
+  const auto end = [shared] {
+    const std::lock_guard lock(shared->mutex);
+    shared->is_over = true;
+    shared->ended.notify_one();
+  };
+  const bool taken = enqueue([shared, end](Core& core, Time now) {
+    const std::optional<MemberId> successor = core.successor();
+    if (!successor) return end();
+    core.move_leader(*successor, [shared, end](absl::Status) { end(); }, shared->mailbox, now);
+  });
+  if (!taken) return;
+  std::unique_lock lock(shared->mutex);
+  shared->ended.wait_for(lock, patience, [&] { return shared->is_over; });
+}
+
 // --- membership ---------------------------------------------------------------------------------
 
-namespace {
-
-void refuse_for_now(MembershipDone done, Mailbox& mailbox) {
-  post_answer(mailbox, std::move(done),
-              absl::StatusOr<MembershipChange>(
-                  absl::UnimplementedError("holdfast: this release runs one member")));
+void Member::add_member(std::vector<std::string> peer_urls, bool is_learner, MembershipDone done,
+                        Mailbox& mailbox) {
+  const SharedDone<MembershipChange> shared(std::move(done));
+  const bool taken = enqueue(
+      [urls = std::move(peer_urls), is_learner, shared, &mailbox](Core& core, Time now) mutable {
+        core.add_member(std::move(urls), is_learner, std::move(*shared.done), mailbox, now);
+      });
+  if (!taken) shared.answer(mailbox, errors::stopped());
 }
 
-}  // namespace
-
-void Member::add_member(std::vector<std::string> /*peer_urls*/, bool /*is_learner*/,
-                        MembershipDone done, Mailbox& mailbox) {
-  refuse_for_now(std::move(done), mailbox);
+void Member::remove_member(MemberId id, MembershipDone done, Mailbox& mailbox) {
+  const SharedDone<MembershipChange> shared(std::move(done));
+  const bool taken = enqueue([id, shared, &mailbox](Core& core, Time now) {
+    core.remove_member(id, std::move(*shared.done), mailbox, now);
+  });
+  if (!taken) shared.answer(mailbox, errors::stopped());
 }
 
-void Member::remove_member(MemberId /*id*/, MembershipDone done, Mailbox& mailbox) {
-  refuse_for_now(std::move(done), mailbox);
+void Member::update_member(MemberId id, std::vector<std::string> peer_urls, MembershipDone done,
+                           Mailbox& mailbox) {
+  const SharedDone<MembershipChange> shared(std::move(done));
+  const bool taken =
+      enqueue([id, urls = std::move(peer_urls), shared, &mailbox](Core& core, Time now) mutable {
+        core.update_member(id, std::move(urls), std::move(*shared.done), mailbox, now);
+      });
+  if (!taken) shared.answer(mailbox, errors::stopped());
 }
 
-void Member::update_member(MemberId /*id*/, std::vector<std::string> /*peer_urls*/,
-                           MembershipDone done, Mailbox& mailbox) {
-  refuse_for_now(std::move(done), mailbox);
+void Member::promote_as_leader(MemberId id, MembershipDone done, Mailbox& mailbox) {
+  const SharedDone<MembershipChange> shared(std::move(done));
+  const bool taken = enqueue([id, shared, &mailbox](Core& core, Time now) {
+    core.promote_member(id, std::move(*shared.done), mailbox, now);
+  });
+  if (!taken) shared.answer(mailbox, errors::stopped());
 }
 
-void Member::promote_member(MemberId /*id*/, MembershipDone done, Mailbox& mailbox) {
-  refuse_for_now(std::move(done), mailbox);
+void Member::promote_member(MemberId id, MembershipDone done, Mailbox& mailbox) {
+  ask_leader<MembershipChange>(
+      std::move(done), mailbox, [this, id](Core& core, Time now, MemberId leader, auto heard) {
+        if (!leader) {
+          return core.promote_member(id, std::move(heard), in_place_, now);
+        }
+        peers_->promote(
+            leader, id,
+            [heard = std::move(heard)](absl::StatusOr<std::vector<MemberInfo>> members) mutable {
+              if (!members.ok()) return heard(members.status());
+              heard(MembershipChange{{}, *std::move(members)});
+            });
+      });
+}
+
+// --- the peer port ------------------------------------------------------------------------------
+
+void Member::step(std::vector<raft::Message> messages) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    if (stopping_ || messages_.size() + messages.size() > options_.max_messages) return;
+    if (messages_.empty()) {
+      messages_ = std::move(messages);
+    } else {
+      std::move(messages.begin(), messages.end(), std::back_inserter(messages_));
+    }
+    wake = thread_waits_;
+  }
+  if (wake) inbox_wake_.notify_one();
+}
+
+void Member::report_unreachable(MemberId peer) {
+  enqueue([peer](Core& core, Time) { core.report_unreachable(peer); });
+}
+
+void Member::report_snapshot(MemberId peer, bool ok) {
+  enqueue([peer, ok](Core& core, Time) { core.report_snapshot(peer, ok); });
+}
+
+void Member::step_snapshot(raft::Message message, std::string file,
+                           absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) {
+  auto shared = std::make_shared<absl::AnyInvocable<void(absl::Status)>>(std::move(done));
+  const bool taken = enqueue([this, message = std::move(message), file = std::move(file), shared,
+                              &mailbox](Core& core, Time) mutable {
+    const absl::Status status = core.step_snapshot(std::move(message), std::move(file));
+    if (!status.ok()) core_error_ = status;
+    post_answer(mailbox, std::move(*shared), absl::OkStatus());
+  });
+  if (!taken) post_answer(mailbox, std::move(*shared), errors::stopped());
+}
+
+void Member::told_removed(MemberId /*peer*/) {
+  enqueue([this](Core&, Time) { core_error_ = this_member_was_removed(); });
+}
+
+/// The engine's content gives way on the background thread, where commits are made too.
+void Member::schedule_install() {
+  std::optional<SnapshotInstall> install = core_->take_install();
+  if (!install) return;
+  background_->post([this, install = *std::move(install)] {
+    absl::Status status = install_snapshot(disk_, install.file, install.snapshot, backend_);
+    enqueue([this, status = std::move(status)](Core& core, Time now) {
+      if (absl::Status installed = core.installed(status, now); !installed.ok()) {
+        core_error_ = std::move(installed);
+      }
+    });
+  });
+}
+
+void Member::remove_obsolete_files() {
+  for (std::string& file : core_->take_obsolete_files()) {
+    background_->post([this, file = std::move(file)] {
+      if (const absl::Status status = disk_.remove(file); !status.ok()) {
+        observer_.background_error("removing a received snapshot", status);
+      }
+    });
+  }
 }
 
 // --- status -------------------------------------------------------------------------------------

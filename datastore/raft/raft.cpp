@@ -60,10 +60,23 @@ const Progress* Raft::progress(MemberId peer) const {
 absl::StatusOr<Index> Raft::propose(Bytes data) {
   if (Leader* leader = leading()) return append(*leader, EntryType::kNormal, std::move(data));
   if (!this->leader() || !options_.forward_proposals) return errors::no_leader();
-  send({.type = MessageType::kProp,
-        .to = this->leader(),
-        .entries = {Entry{.data = std::move(data)}}});
+  forward(Entry{.data = std::move(data)});
   return Index();
+}
+
+/// To the leader, together with what else waits to leave for it.
+void Raft::forward(Entry entry) {
+  const std::size_t bytes = entry.data.size();
+  const bool joins = !messages_.empty() && messages_.back().type == MessageType::kProp &&
+                     messages_.back().to == leader() &&
+                     forwarded_bytes_ + bytes <= options_.max_append_bytes;
+  if (joins) {
+    forwarded_bytes_ += bytes;
+    messages_.back().entries.push_back(std::move(entry));
+    return;
+  }
+  forwarded_bytes_ = bytes;
+  send({.type = MessageType::kProp, .to = leader(), .entries = {std::move(entry)}});
 }
 
 absl::StatusOr<Index> Raft::propose_conf_change(Bytes data) {
@@ -75,9 +88,7 @@ absl::StatusOr<Index> Raft::propose_conf_change(Bytes data) {
     return append(*leader, EntryType::kConfChange, std::move(data));
   }
   if (!this->leader() || !options_.forward_proposals) return errors::no_leader();
-  send({.type = MessageType::kProp,
-        .to = this->leader(),
-        .entries = {Entry{.type = EntryType::kConfChange, .data = std::move(data)}}});
+  forward(Entry{.type = EntryType::kConfChange, .data = std::move(data)});
   return Index();
 }
 

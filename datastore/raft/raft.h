@@ -137,6 +137,9 @@ class Raft {
   absl::Status restore_snapshot(Message& message);
   void acknowledge(MemberId leader, Index index);
 
+  // raft.cpp
+  void forward(Entry entry);
+
   // replication.cpp
   absl::StatusOr<Index> append(Leader& leader, EntryType type, Bytes data);
   absl::Status admit_proposal(const Leader& leader) const;
@@ -191,6 +194,8 @@ class Raft {
   /// A leader's peers may be owed messages; replicate() finds out which.
   bool replication_due_ = false;
   std::vector<Message> messages_;
+  /// Data in the kProp that is last among them.
+  std::size_t forwarded_bytes_ = 0;
   std::vector<Message> messages_after_sync_;
   std::optional<IncomingSnapshot> incoming_snapshot_;
   std::vector<ReadState> ready_reads_;

@@ -45,6 +45,16 @@ type Options struct {
 	DataDir string
 	// Wrap, if set, is put in front of the command, for example {"taskset", "-c", "1"}.
 	Wrap []string
+	// Peers is the member's place in a cluster; nil makes it a cluster of its own.
+	Peers *Peers
+}
+
+// Peers is how a member finds the others, and they it.
+type Peers struct {
+	Listen    string // host:port of the peer listener
+	Advertise string // URL by which the others reach it, perhaps through a proxy
+	Cluster   string // --initial-cluster
+	Existing  bool   // --initial-cluster-state=existing
 }
 
 // Member is one server process, which can be stopped, killed and started again on the same ports
@@ -52,7 +62,6 @@ type Options struct {
 type Member struct {
 	options    Options
 	clientAddr string
-	peerURL    string
 	log        *os.File
 
 	process *exec.Cmd
@@ -110,6 +119,19 @@ func FreePorts(n int) ([]int, error) {
 
 // Start starts a member and waits until it answers a linearizable read.
 func Start(options Options) (*Member, error) {
+	m, err := New(options)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Restart(); err != nil {
+		m.Kill()
+		return nil, err
+	}
+	return m, nil
+}
+
+// New prepares a member without starting its process.
+func New(options Options) (*Member, error) {
 	if _, err := os.Stat(options.Binary); err != nil {
 		return nil, fmt.Errorf("no server binary at %s: build it (cmake --preset release && ninja -C build/release holdfast; tests/tools/build-go etcd) or set HOLDFAST_BIN / ETCD_BIN", options.Binary)
 	}
@@ -127,17 +149,11 @@ func Start(options Options) (*Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Member{
-		options:    options,
-		clientAddr: fmt.Sprintf("127.0.0.1:%d", ports[0]),
-		peerURL:    fmt.Sprintf("http://127.0.0.1:%d", ports[1]),
-		log:        log,
+	if options.Peers == nil {
+		listen := fmt.Sprintf("127.0.0.1:%d", ports[1])
+		options.Peers = &Peers{Listen: listen, Advertise: "http://" + listen, Cluster: options.Name + "=http://" + listen}
 	}
-	if err := m.Restart(); err != nil {
-		m.Kill()
-		return nil, err
-	}
-	return m, nil
+	return &Member{options: options, clientAddr: fmt.Sprintf("127.0.0.1:%d", ports[0]), log: log}, nil
 }
 
 // ClientAddr returns host:port of the client listener.
@@ -147,7 +163,13 @@ func (m *Member) ClientAddr() string { return m.clientAddr }
 func (m *Member) ClientURL() string { return "http://" + m.clientAddr }
 
 // PeerURL returns the advertised peer URL.
-func (m *Member) PeerURL() string { return m.peerURL }
+func (m *Member) PeerURL() string { return m.options.Peers.Advertise }
+
+// Name returns the member's --name.
+func (m *Member) Name() string { return m.options.Name }
+
+// Binary returns the path of the program.
+func (m *Member) Binary() string { return m.options.Binary }
 
 // DataDir returns the data directory.
 func (m *Member) DataDir() string { return m.options.DataDir }
@@ -168,15 +190,20 @@ func (m *Member) Restart() error {
 
 // Spawn starts the process and returns at once.
 func (m *Member) Spawn() error {
+	peers, state := m.options.Peers, "new"
+	if peers.Existing {
+		state = "existing"
+	}
 	args := append([]string{}, m.options.Wrap...)
 	args = append(args, m.options.Binary,
 		"--name="+m.options.Name,
 		"--data-dir="+m.options.DataDir,
 		"--listen-client-urls="+m.ClientURL(),
 		"--advertise-client-urls="+m.ClientURL(),
-		"--listen-peer-urls="+m.peerURL,
-		"--initial-advertise-peer-urls="+m.peerURL,
-		"--initial-cluster="+m.options.Name+"="+m.peerURL)
+		"--listen-peer-urls=http://"+peers.Listen,
+		"--initial-advertise-peer-urls="+peers.Advertise,
+		"--initial-cluster="+peers.Cluster,
+		"--initial-cluster-state="+state)
 	args = append(args, m.options.Flags...)
 	process := exec.Command(args[0], args[1:]...)
 	process.Stdout, process.Stderr = m.log, m.log
@@ -261,6 +288,11 @@ func (m *Member) Stop() error {
 		return nil
 	}
 	m.process.Process.Signal(syscall.SIGTERM)
+	return m.AwaitStop()
+}
+
+// AwaitStop waits for the end that a signal has asked for, as Stop does.
+func (m *Member) AwaitStop() error {
 	select {
 	case <-m.exited:
 	case <-time.After(stopTimeout):
@@ -289,6 +321,12 @@ func (m *Member) Kill() {
 
 // Signal sends a signal, for SIGSTOP and SIGCONT.
 func (m *Member) Signal(signal syscall.Signal) error { return m.process.Process.Signal(signal) }
+
+// LogPath returns the file that holds everything that the member printed.
+func (m *Member) LogPath() string { return m.log.Name() }
+
+// ExitError returns how the process ended, nil after exit code 0; only once Exited is closed.
+func (m *Member) ExitError() error { return m.exitErr }
 
 // LogTail returns the last lines of the member's log.
 func (m *Member) LogTail(lines int) string {

@@ -61,10 +61,14 @@ class MemberTest : public ::testing::Test {
     MemberOptions options;
     options.core.name = "m";
     options.core.client_urls = {"http://127.0.0.1:2379"};
-    options.core.cluster_version = "3.7.0";
+    options.core.server_version = "3.7.1";
     options.core.catch_up_entries = 10;
-    member_ = Member::start(std::move(options), *std::move(opened), backend_, clock_, observer_,
-                            [](const absl::Status& why) { FAIL() << why; });
+    member_ = Member::start(std::move(options), *std::move(opened),
+                            {.backend = &backend_,
+                             .disk = &disk_,
+                             .clock = &clock_,
+                             .observer = &observer_,
+                             .on_fatal = [](const absl::Status& why) { FAIL() << why; }});
     // A first answer means that it leads.
     ASSERT_TRUE(wait_until_writable());
   }

@@ -1,3 +1,5 @@
+// Package kill kills a member again and again while clients write; after each restart everything
+// since the last kill is checked (tests/go/history) and need not be remembered.
 package kill
 
 import (
@@ -9,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/tests/go/history"
 	"holdfast/tests/go/member"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -34,7 +37,7 @@ type run struct {
 	t      *testing.T
 	member *member.Member
 	dice   *rand.Rand
-	ledger *ledger
+	ledger *history.Ledger
 	began  time.Time
 
 	nextValue             int
@@ -55,27 +58,27 @@ func TestNothingAcknowledgedIsLostByKills(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Kill()
-	r := &run{t: t, member: m, dice: rand.New(rand.NewPCG(seed, 0)), ledger: newLedger(), began: time.Now()}
+	r := &run{t: t, member: m, dice: rand.New(rand.NewPCG(seed, 0)), ledger: history.NewLedger(), began: time.Now()}
 	for kill := range *killsFlag {
 		if err := r.stretch(); err != nil {
 			t.Fatalf("kill %d: %v\nthe server's log ends:\n%s", kill+1, err, m.LogTail(15))
 		}
 	}
 	fmt.Printf("kills: %d in %.0f s; %d operations acknowledged, %d of unknown outcome, %d revisions, slowest restart %d ms\n",
-		*killsFlag, time.Since(r.began).Seconds(), r.answered, r.unknown, r.ledger.revision, r.slowest.Milliseconds())
+		*killsFlag, time.Since(r.began).Seconds(), r.answered, r.unknown, r.ledger.Revision, r.slowest.Milliseconds())
 	fmt.Printf("histories: %d linearizable, nothing lost, nothing twice (seed %d)\n", *killsFlag, seed)
 }
 
 // stretch loads the member, kills it, starts it again, and checks everything since the last kill.
 func (r *run) stretch() error {
-	before := r.ledger.registers()
+	before := r.ledger.Registers()
 	conn, err := r.member.Dial()
 	if err != nil {
 		return err
 	}
 	l := &load{
-		conn: conn, began: r.began, dice: r.dice, ledger: r.ledger, safeRevision: r.ledger.revision,
-		nextValue: r.nextValue, nextLease: r.nextLease, compacted: r.compacted, compacting: r.compacted, highest: r.ledger.revision,
+		conn: conn, began: r.began, dice: r.dice, ledger: r.ledger, safeRevision: r.ledger.Revision,
+		nextValue: r.nextValue, nextLease: r.nextLease, compacted: r.compacted, compacting: r.compacted, highest: r.ledger.Revision,
 	}
 	l.start()
 	time.Sleep(time.Duration(r.dice.Int64N(int64(longestLoad))))
@@ -118,7 +121,7 @@ func (r *run) restart() error {
 }
 
 // check reads the restarted member's history and state and compares both with what was promised.
-func (r *run) check(before map[string]register, l *load) error {
+func (r *run) check(before map[string]history.Register, l *load) error {
 	ended := l.now()
 	conn, err := r.member.Dial()
 	if err != nil {
@@ -135,26 +138,26 @@ func (r *run) check(before map[string]register, l *load) error {
 	if all.Header.Revision < l.highest {
 		return fmt.Errorf("revision %d after the restart, %d before: it went back", all.Header.Revision, l.highest)
 	}
-	events, err := readHistory(ctx, conn, r.ledger.revision+1, all.Header.Revision)
+	events, err := readHistory(ctx, conn, r.ledger.Revision+1, all.Header.Revision)
 	if err != nil {
 		return err
 	}
-	if err := r.ledger.replay(events); err != nil {
+	if err := r.ledger.Replay(events); err != nil {
 		return fmt.Errorf("history: %w", err)
 	}
-	if err := r.ledger.settle(); err != nil {
+	if err := r.ledger.Settle(); err != nil {
 		return err
 	}
-	if err := r.checkState(all.Kvs); err != nil {
+	if err := r.ledger.CheckState(all.Kvs); err != nil {
 		return err
 	}
 	for _, o := range l.operations {
-		if !o.known {
+		if !o.Known {
 			r.unknown++
-			o.done = ended // the restarted member has it or never will
+			o.Done = ended // the restarted member has it or never will
 		}
 	}
-	if key := linearizable(before, l.operations); key != "" {
+	if key := history.Linearizable(before, l.operations); key != "" {
 		return fmt.Errorf("the history of %s is not linearizable", key)
 	}
 	if err := r.checkLeases(ctx, conn); err != nil {
@@ -194,21 +197,6 @@ func readHistory(ctx context.Context, conn *grpc.ClientConn, first, last int64) 
 	}
 }
 
-// checkState compares the member's keys with what its history amounts to.
-func (r *run) checkState(kvs []*mvccpb.KeyValue) error {
-	if len(kvs) != len(r.ledger.state) {
-		return fmt.Errorf("%d keys, history makes %d", len(kvs), len(r.ledger.state))
-	}
-	for _, kv := range kvs {
-		want := r.ledger.state[string(kv.Key)]
-		if want == nil || string(want.Value) != string(kv.Value) || want.ModRevision != kv.ModRevision ||
-			want.CreateRevision != kv.CreateRevision || want.Version != kv.Version || want.Lease != kv.Lease {
-			return fmt.Errorf("the store has %v, history makes %v", kv, want)
-		}
-	}
-	return nil
-}
-
 // checkLeases compares the leases that exist with those that must and may.
 func (r *run) checkLeases(ctx context.Context, conn *grpc.ClientConn) error {
 	list, err := pb.NewLeaseClient(conn).LeaseLeases(ctx, &pb.LeaseLeasesRequest{})
@@ -219,24 +207,24 @@ func (r *run) checkLeases(ctx context.Context, conn *grpc.ClientConn) error {
 	for _, l := range list.Leases {
 		exists[l.ID] = true
 	}
-	for id, held := range r.ledger.leases {
-		key := r.ledger.state[leaseKey(id)]
+	for id, held := range r.ledger.Leases {
+		key := r.ledger.State[history.LeaseKey(id)]
 		switch {
-		case held.granted && !held.mayBeGone && !exists[id]:
+		case held.Granted && !held.MayBeGone && !exists[id]:
 			return fmt.Errorf("lease %d was granted and is lost", id)
-		case held.revoked && exists[id]:
+		case held.Revoked && exists[id]:
 			return fmt.Errorf("lease %d was revoked and is there", id)
 		case key != nil && (key.Lease != id || !exists[id]):
-			return fmt.Errorf("%s is on lease %d, which exists: %v", leaseKey(id), key.Lease, exists[id])
-		case held.keyPut && exists[id] && key == nil:
+			return fmt.Errorf("%s is on lease %d, which exists: %v", history.LeaseKey(id), key.Lease, exists[id])
+		case held.KeyPut && exists[id] && key == nil:
 			return fmt.Errorf("lease %d is there, its key is lost", id)
 		}
 		if !exists[id] {
-			delete(r.ledger.leases, id) // it cannot come back: IDs are not used again
+			delete(r.ledger.Leases, id) // it cannot come back: IDs are not used again
 		} else {
-			held.granted = true // whatever was unknown about its grant is settled
-			if held.mayBeGone {
-				held.mayBeGone = false // the revocation did not happen
+			held.Granted = true // whatever was unknown about its grant is settled
+			if held.MayBeGone {
+				held.MayBeGone = false // the revocation did not happen
 			}
 		}
 		delete(exists, id)
@@ -256,6 +244,6 @@ func (r *run) checkCompaction(ctx context.Context, conn *grpc.ClientConn) error 
 	if status.Convert(err).Message() != status.Convert(rpctypes.ErrGRPCCompacted).Message() {
 		return fmt.Errorf("reading at %d, below the acknowledged compaction at %d: %w", r.compacted-1, r.compacted, errors.Join(err, errors.New("want: compacted")))
 	}
-	_, err = pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: []byte("a"), Revision: r.ledger.revision})
+	_, err = pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: []byte("a"), Revision: r.ledger.Revision})
 	return err
 }

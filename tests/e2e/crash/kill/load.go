@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/tests/go/history"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
@@ -37,8 +39,8 @@ type load struct {
 	group    sync.WaitGroup
 
 	mu         sync.Mutex
-	operations []*operation
-	ledger     *ledger
+	operations []*history.Operation
+	ledger     *history.Ledger
 	nextValue  int
 	nextLease  int64
 	compacted  int64 // highest acknowledged compaction
@@ -118,44 +120,44 @@ func (l *load) one(ctx context.Context, client int, dice *rand.Rand) {
 }
 
 // begin registers an operation before it is sent: from then on history may show it.
-func (l *load) begin(o *operation) *operation {
+func (l *load) begin(o *history.Operation) *history.Operation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if o.kind != read {
+	if o.Kind != history.Read {
 		l.nextValue++
-		o.value = fmt.Sprintf("v%d", l.nextValue)
-		l.ledger.byValue[o.value] = o
+		o.Value = fmt.Sprintf("v%d", l.nextValue)
+		l.ledger.ByValue[o.Value] = o
 	}
 	l.operations = append(l.operations, o)
-	o.call = l.now()
+	o.Call = l.now()
 	return o
 }
 
 // transact sends an operation as a transaction and fills in its outcome, but not the time: if the
 // outcome is unknown that is the time of the next restart.
-func (l *load) transact(ctx context.Context, o *operation, request *pb.TxnRequest) *pb.TxnResponse {
+func (l *load) transact(ctx context.Context, o *history.Operation, request *pb.TxnRequest) *pb.TxnResponse {
 	response, err := pb.NewKVClient(l.conn).Txn(ctx, request)
 	if err != nil {
 		l.unknown(err)
 		return nil
 	}
 	l.saw(response.Header)
-	o.done, o.known = l.now(), true
-	o.applied, o.revision = response.Succeeded, response.Header.Revision
+	o.Done, o.Known = l.now(), true
+	o.Applied, o.Revision = response.Succeeded, response.Header.Revision
 	return response
 }
 
 func (l *load) read(ctx context.Context, client int, key string) {
-	o := l.begin(&operation{client: client, kind: read, keys: []string{key}})
+	o := l.begin(&history.Operation{Client: client, Kind: history.Read, Keys: []string{key}})
 	response, err := pb.NewKVClient(l.conn).Range(ctx, &pb.RangeRequest{Key: []byte(key)})
 	if err != nil {
 		l.unknown(err)
 		return
 	}
 	l.saw(response.Header)
-	o.done, o.known = l.now(), true
+	o.Done, o.Known = l.now(), true
 	for _, kv := range response.Kvs {
-		o.value, o.revision = string(kv.Value), kv.ModRevision
+		o.Value, o.Revision = string(kv.Value), kv.ModRevision
 	}
 }
 
@@ -164,22 +166,22 @@ func putOp(key, value string) *pb.RequestOp {
 }
 
 func (l *load) write(ctx context.Context, client int, keys ...string) {
-	o := l.begin(&operation{client: client, kind: write, keys: keys})
+	o := l.begin(&history.Operation{Client: client, Kind: history.Write, Keys: keys})
 	if len(keys) > 1 {
 		request := &pb.TxnRequest{}
 		for _, key := range keys {
-			request.Success = append(request.Success, putOp(key, o.value))
+			request.Success = append(request.Success, putOp(key, o.Value))
 		}
 		l.transact(ctx, o, request)
 		return
 	}
-	response, err := pb.NewKVClient(l.conn).Put(ctx, &pb.PutRequest{Key: []byte(keys[0]), Value: []byte(o.value)})
+	response, err := pb.NewKVClient(l.conn).Put(ctx, &pb.PutRequest{Key: []byte(keys[0]), Value: []byte(o.Value)})
 	if err != nil {
 		l.unknown(err)
 		return
 	}
 	l.saw(response.Header)
-	o.done, o.known, o.applied, o.revision = l.now(), true, true, response.Header.Revision
+	o.Done, o.Known, o.Applied, o.Revision = l.now(), true, true, response.Header.Revision
 }
 
 // guarded writes only if nobody has since a read.
@@ -189,22 +191,22 @@ func (l *load) guarded(ctx context.Context, client int, key string) {
 		l.unknown(err)
 		return
 	}
-	o := &operation{client: client, kind: guarded, keys: []string{key}}
+	o := &history.Operation{Client: client, Kind: history.Guarded, Keys: []string{key}}
 	for _, kv := range response.Kvs {
-		o.expected = kv.ModRevision
+		o.Expected = kv.ModRevision
 	}
 	l.begin(o)
 	l.transact(ctx, o, &pb.TxnRequest{
-		Compare: []*pb.Compare{{Key: []byte(key), Target: pb.Compare_MOD, TargetUnion: &pb.Compare_ModRevision{ModRevision: o.expected}}},
-		Success: []*pb.RequestOp{putOp(key, o.value)},
+		Compare: []*pb.Compare{{Key: []byte(key), Target: pb.Compare_MOD, TargetUnion: &pb.Compare_ModRevision{ModRevision: o.Expected}}},
+		Success: []*pb.RequestOp{putOp(key, o.Value)},
 	})
 }
 
 // remove deletes a key; the marker in the same transaction shows in history that it did.
 func (l *load) remove(ctx context.Context, client int, key string) {
-	o := l.begin(&operation{client: client, kind: remove, keys: []string{key}})
+	o := l.begin(&history.Operation{Client: client, Kind: history.Remove, Keys: []string{key}})
 	l.transact(ctx, o, &pb.TxnRequest{Success: []*pb.RequestOp{
-		putOp(fmt.Sprintf("marker/%d", client), o.value),
+		putOp(fmt.Sprintf("marker/%d", client), o.Value),
 		{Request: &pb.RequestOp_RequestDeleteRange{RequestDeleteRange: &pb.DeleteRangeRequest{Key: []byte(key)}}},
 	}})
 }
@@ -213,36 +215,36 @@ func (l *load) remove(ctx context.Context, client int, key string) {
 func (l *load) lease(ctx context.Context, dice *rand.Rand) {
 	l.mu.Lock()
 	l.nextLease++
-	held := &lease{id: l.nextLease}
-	l.ledger.leases[held.id] = held
+	held := &history.Lease{ID: l.nextLease}
+	l.ledger.Leases[held.ID] = held
 	l.mu.Unlock()
 	leases := pb.NewLeaseClient(l.conn)
-	granted, err := leases.LeaseGrant(ctx, &pb.LeaseGrantRequest{ID: held.id, TTL: leaseSeconds})
+	granted, err := leases.LeaseGrant(ctx, &pb.LeaseGrantRequest{ID: held.ID, TTL: leaseSeconds})
 	if err != nil {
 		l.unknown(err)
 		return
 	}
-	held.granted = true
+	held.Granted = true
 	l.saw(granted.Header)
-	put, err := pb.NewKVClient(l.conn).Put(ctx, &pb.PutRequest{Key: []byte(leaseKey(held.id)), Lease: held.id})
+	put, err := pb.NewKVClient(l.conn).Put(ctx, &pb.PutRequest{Key: []byte(history.LeaseKey(held.ID)), Lease: held.ID})
 	if err != nil {
 		l.unknown(err)
 		return
 	}
-	held.keyPut = true
+	held.KeyPut = true
 	l.saw(put.Header)
 	if dice.IntN(10) == 0 {
 		return // stays, to be found after the kill
 	}
 	l.mu.Lock()
-	held.mayBeGone = true
+	held.MayBeGone = true
 	l.mu.Unlock()
-	revoked, err := leases.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: held.id})
+	revoked, err := leases.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: held.ID})
 	if err != nil {
 		l.unknown(err)
 		return
 	}
-	held.revoked = true
+	held.Revoked = true
 	l.saw(revoked.Header)
 }
 

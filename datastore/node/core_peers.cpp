@@ -1,0 +1,157 @@
+// What core does because there are peers: messages, leadership, and the state that travels whole.
+#include <algorithm>
+#include <utility>
+
+#include "datastore/base/errors.h"
+#include "datastore/node/core.h"
+
+namespace holdfast::node {
+
+// --- messages -----------------------------------------------------------------------------------
+
+void Core::send(std::vector<raft::Message> messages) {
+  if (peers_ == nullptr || messages.empty()) return;
+  const auto snapshots = std::stable_partition(
+      messages.begin(), messages.end(),
+      [](const raft::Message& message) { return message.type != raft::MessageType::kSnap; });
+  for (auto message = snapshots; message != messages.end(); ++message) {
+    wanted_snapshots_.push_back({std::move(*message)});
+  }
+  messages.erase(snapshots, messages.end());
+  if (!messages.empty()) peers_->send(std::move(messages));
+}
+
+absl::Status Core::step(std::vector<raft::Message> messages) {
+  for (raft::Message& message : messages) {
+    const MemberId from = message.from;
+    // A snapshot comes with its database, or not at all.
+    if (message.type == raft::MessageType::kSnap) continue;
+    const absl::Status status = raft_->step(std::move(message));
+    if (absl::IsDataLoss(status)) return status;
+    if (!status.ok()) observer_.message_refused(from, status);
+  }
+  return absl::OkStatus();
+}
+
+// --- leadership ---------------------------------------------------------------------------------
+
+void Core::note_leader(Time now) {
+  lease::Lessor& lessor = machine_->lessor();
+  if (lessor.is_primary() && raft_->role() != raft::Role::kLeader) lessor.demote();
+  const MemberId leader = raft_->leader();
+  if (leader == seen_leader_) return;
+  observer_.leader_changed(seen_leader_, leader, raft_->term());
+  seen_leader_ = leader;
+  published_is_stale_ = true;  // whether a view is linearizable depends on it
+  if (!leader) return;
+  ++leader_changes_;
+  leader_elected_at_ = now;
+  settle_transfers(now);
+}
+
+void Core::move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox,
+                       Time now) {
+  absl::Status status = absl::OkStatus();
+  if (raft_->role() != raft::Role::kLeader) {
+    status = errors::not_leader();
+  } else if (to != options_.self) {
+    status = raft_->transfer_leadership(to);
+  }
+  if (!status.ok() || to == options_.self) {
+    mailbox.post([done = std::move(done), status]() mutable { done(status); });
+    return;
+  }
+  transfers_.push_back({to, std::move(done), &mailbox, now + options_.request_timeout});
+}
+
+void Core::settle_transfers(Time now) {
+  std::erase_if(transfers_, [&](WaitingTransfer& transfer) {
+    const MemberId leader = raft_->leader();
+    const bool arrived = leader == transfer.to;
+    const bool given_up = leader == options_.self && raft_->transferee() != transfer.to;
+    if (!arrived && !given_up && transfer.deadline > now) return false;
+    transfer.mailbox->post([done = std::move(transfer.done), arrived]() mutable {
+      done(arrived ? absl::OkStatus() : errors::timeout_leader_transfer());
+    });
+    return true;
+  });
+}
+
+std::optional<MemberId> Core::successor() const {
+  std::optional<MemberId> best;
+  Index furthest;
+  for (const MemberId voter : raft_->conf().voters) {
+    const raft::Progress* progress = raft_->progress(voter);
+    if (voter == options_.self || progress == nullptr || !progress->recently_active) continue;
+    if (!best || progress->match > furthest) {
+      best = voter;
+      furthest = progress->match;
+    }
+  }
+  return best;
+}
+
+// --- the state that travels whole ---------------------------------------------------------------
+
+void Core::describe_state(raft::Message& message) const {
+  message.snapshot.conf = raft_->conf();
+  message.snapshot.index = machine_->applied_index();
+  message.snapshot.term = machine_->applied_term();
+}
+
+absl::Status Core::step_snapshot(raft::Message message, std::string file) {
+  if (incoming_ || install_) {
+    obsolete_files_.push_back(std::move(file));
+    return absl::OkStatus();
+  }
+  const MemberId from = message.from;
+  incoming_ = SnapshotInstall{message.snapshot, std::move(file)};
+  const absl::Status status = raft_->step(std::move(message));
+  if (absl::IsDataLoss(status)) return status;
+  if (!status.ok()) observer_.message_refused(from, status);
+  if (!raft_->has_output()) finish_incoming_file(/*is_installed=*/false);
+  return absl::OkStatus();
+}
+
+/// The first output after step_snapshot() tells whether raft wants the state.
+void Core::finish_incoming_file(bool is_installed) {
+  if (!incoming_ || is_installed) return;
+  obsolete_files_.push_back(std::move(incoming_->file));
+  incoming_.reset();
+}
+
+/// The log says from here on that the state is at least `snapshot`: a restart would install it too.
+void Core::begin_install(const raft::SnapshotMetadata& snapshot, Time now) {
+  install_ = SnapshotInstall{snapshot, std::move(incoming_->file)};
+  incoming_.reset();
+  install_is_taken_ = false;
+  install_began_ = now;
+  observer_.snapshot_install_began(snapshot);
+}
+
+std::optional<SnapshotInstall> Core::take_install() {
+  if (!install_ || install_is_taken_ || drain_in_flight_ ||
+      compaction_stage_ == CompactionStage::kReading) {
+    return std::nullopt;
+  }
+  if (compaction_ != nullptr) machine_->store().abandon_compaction(std::move(compaction_));
+  compaction_stage_ = CompactionStage::kIdle;
+  install_is_taken_ = true;
+  return install_;
+}
+
+absl::Status Core::installed(const absl::Status& status, Time now) {
+  if (!status.ok()) return status;
+  // reload
+  durable_index_ = machine_->applied_index();
+  durable_term_ = machine_->applied_term();
+  obsolete_files_.push_back(std::move(install_->file));
+  observer_.snapshot_installed(install_->snapshot, now - install_began_);
+  install_.reset();
+  published_is_stale_ = true;
+  membership_changed(now);
+  send(log_.take_messages(raft_->term()));
+  return absl::OkStatus();
+}
+
+}  // namespace holdfast::node

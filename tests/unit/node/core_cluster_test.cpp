@@ -1,0 +1,379 @@
+// Several cores and a network that delivers at once, unless a test cuts it.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+#include "datastore/base/errors.h"
+#include "datastore/base/prng.h"
+#include "datastore/codec/internal_request.h"
+#include "datastore/node/bootstrap.h"
+#include "datastore/node/core.h"
+#include "datastore/platform/posix_disk.h"
+#include "tests/unit/mvcc/memory_backend.h"
+
+namespace holdfast::node {
+namespace {
+
+class InlineMailbox final : public Mailbox {
+ public:
+  void post(absl::AnyInvocable<void()> work) override { work(); }
+};
+
+class TestClock final : public ports::Clock {
+ public:
+  std::chrono::nanoseconds monotonic() const override { return now; }
+  std::int64_t unix_milliseconds() const override {
+    return 1'800'000'000'000 + now.count() / 1'000'000;
+  }
+  Time now{std::chrono::seconds(1)};
+};
+
+class SeededRandom final : public ports::Random {
+ public:
+  explicit SeededRandom(std::uint64_t seed) : prng_(seed) {}
+  std::uint64_t next() override { return prng_.next(); }
+
+ private:
+  Prng prng_;
+};
+
+Bytes put_command(std::uint64_t id, BytesView key, BytesView value) {
+  const auto field = [](int number, BytesView bytes) {
+    return Bytes(1, static_cast<char>(number << 3 | 2)) +
+           Bytes(1, static_cast<char>(bytes.size())) + Bytes(bytes);
+  };
+  return codec::encode_internal(id, codec::CommandField::kPut, field(1, key) + field(2, value));
+}
+
+class CoreClusterTest;
+
+/// One member: a core, its network and what is under way to it.
+class TestPeer final : public Peers {
+ public:
+  TestPeer(CoreClusterTest& cluster, std::string name) : cluster_(cluster), name(std::move(name)) {}
+
+  void set_members(std::shared_ptr<const ClusterInfo> info) override { members = std::move(info); }
+  void send(std::vector<raft::Message> messages) override;
+  void send_snapshot(OutgoingSnapshot) override { FAIL() << "core leaves that to its owner"; }
+  std::optional<std::chrono::nanoseconds> active_since(MemberId peer) const override;
+  void keep_alive(MemberId, LeaseId, Done<std::int64_t>) override {}
+  void time_to_live(MemberId, LeaseId, bool, Done<LeaseTimes>) override {}
+  void promote(MemberId, MemberId, Done<std::vector<MemberInfo>>) override {}
+  void hash_kv(MemberId, Revision, Done<HashResult>) override {}
+  void version(MemberId, Done<PeerVersion> done) override { done(PeerVersion{"3.7.1", "", ""}); }
+
+  CoreClusterTest& cluster_;
+  std::string name;
+  MemberId id;
+  testing::MemoryBackend backend;
+  CoreObserver observer;
+  std::optional<RequestIds> ids;
+  std::unique_ptr<Core> core;
+  std::vector<raft::Message> inbox;
+  std::vector<CoreTask> tasks;
+  std::shared_ptr<const ClusterInfo> members;
+};
+
+class CoreClusterTest : public ::testing::Test {
+ protected:
+  friend class TestPeer;
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "cores-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+  }
+  void TearDown() override {
+    peers_.clear();
+    std::filesystem::remove_all(directory_);
+  }
+
+  static std::string url_of(const std::string& name) { return "http://" + name + ":2380"; }
+
+  BootstrapOptions bootstrap_options(const std::string& name) {
+    BootstrapOptions options;
+    options.wal_directory = directory_ + "/" + name;
+    options.name = name;
+    options.initial_cluster_token = "t";
+    options.wal.segment_bytes = 1 << 16;
+    return options;
+  }
+
+  void begin(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      BootstrapOptions options = bootstrap_options(name);
+      for (const std::string& other : names) {
+        options.initial_cluster.push_back({other, {url_of(other)}});
+      }
+      add(name, options);
+    }
+  }
+
+  TestPeer& add(const std::string& name, const BootstrapOptions& options) {
+    auto peer = std::make_unique<TestPeer>(*this, name);
+    absl::StatusOr<Bootstrapped> opened = bootstrap(disk_, peer->backend, random_, options);
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    peer->id = opened->self;
+    peer->ids.emplace(opened->self, clock_.unix_milliseconds());
+    CoreOptions core;
+    core.self = opened->self;
+    core.cluster = opened->cluster;
+    core.name = name;
+    core.client_urls = {"http://" + name + ":2379"};
+    core.server_version = "3.7.1";
+    core.catch_up_entries = 1000;
+    for (const statemachine::Member& known : opened->join_members) {
+      core.known_members.push_back({known.id, known.name, known.peer_urls, {}, known.is_learner});
+    }
+    TestPeer* raw = peer.get();
+    peer->core = std::make_unique<Core>(
+        core,
+        Core::Parts{.backend = &peer->backend,
+                    .wal = std::move(opened->wal),
+                    .raft = std::move(opened->raft),
+                    .machine = std::move(opened->machine),
+                    .observer = &peer->observer,
+                    .clock = &clock_,
+                    .ids = &*peer->ids,
+                    .peers = raw,
+                    .post = [raw](CoreTask task) { raw->tasks.push_back(std::move(task)); }},
+        clock_.now);
+    peers_.push_back(std::move(peer));
+    return *peers_.back();
+  }
+
+  /// Until nobody has anything to do.
+  void settle() {
+    for (bool busy = true; busy;) {
+      busy = false;
+      for (auto& peer : peers_) {
+        if (stopped_.contains(peer->name)) continue;
+        ASSERT_TRUE(peer->core->step(std::exchange(peer->inbox, {})).ok());
+        for (CoreTask& task : std::exchange(peer->tasks, {})) task(*peer->core, clock_.now);
+        ASSERT_TRUE(peer->core->turn(clock_.now).ok());
+        peer->core->flush_answers();
+      }
+      for (auto& peer : peers_) {
+        if (!stopped_.contains(peer->name)) busy |= !peer->inbox.empty() || !peer->tasks.empty();
+      }
+    }
+  }
+
+  void run_for(Time time) {
+    for (const Time end = clock_.now + time; clock_.now < end;) {
+      clock_.now += std::chrono::milliseconds(100);
+      for (auto& peer : peers_) {
+        if (!stopped_.contains(peer->name)) peer->core->tick(clock_.now);
+      }
+      settle();
+    }
+  }
+
+  TestPeer* leader() {
+    for (auto& peer : peers_) {
+      if (!stopped_.contains(peer->name) && peer->core->raft().role() == raft::Role::kLeader) {
+        return peer.get();
+      }
+    }
+    return nullptr;
+  }
+  TestPeer* follower() {
+    for (auto& peer : peers_) {
+      if (!stopped_.contains(peer->name) && peer->core->raft().role() != raft::Role::kLeader) {
+        return peer.get();
+      }
+    }
+    return nullptr;
+  }
+  TestPeer* by_id(MemberId id) {
+    for (auto& peer : peers_) {
+      if (peer->id == id) return peer.get();
+    }
+    return nullptr;
+  }
+
+  /// Null while not answered.
+  std::shared_ptr<std::optional<absl::Status>> put(TestPeer& at, BytesView key) {
+    auto answer = std::make_shared<std::optional<absl::Status>>();
+    std::vector<Proposal> proposals(1);
+    proposals[0].id = at.ids->next();
+    proposals[0].entry = put_command(proposals[0].id, key, "v");
+    proposals[0].done = [answer](Applied applied) { *answer = applied.outcome.status; };
+    at.core->propose(std::move(proposals), mailbox_, clock_.now);
+    return answer;
+  }
+
+  std::shared_ptr<std::optional<absl::Status>> read(TestPeer& at) {
+    auto answer = std::make_shared<std::optional<absl::Status>>();
+    at.core->read_index([answer](absl::Status status) { *answer = status; }, mailbox_, clock_.now);
+    return answer;
+  }
+
+  MembershipDone note(std::shared_ptr<std::optional<absl::Status>> answer,
+                      MemberId* added = nullptr) {
+    return [answer, added](absl::StatusOr<MembershipChange> change) {
+      *answer = change.status();
+      if (change.ok() && added != nullptr) *added = change->added.id;
+    };
+  }
+
+  std::string directory_;
+  platform::PosixDisk disk_{{.unsafe_no_fsync = true}};
+  SeededRandom random_{7};
+  TestClock clock_;
+  InlineMailbox mailbox_;
+  std::vector<std::unique_ptr<TestPeer>> peers_;
+  std::set<std::string> stopped_;
+};
+
+void TestPeer::send(std::vector<raft::Message> messages) {
+  for (raft::Message& message : messages) {
+    TestPeer* to = cluster_.by_id(message.to);
+    if (to == nullptr || cluster_.stopped_.contains(to->name)) continue;
+    to->inbox.push_back(std::move(message));
+  }
+}
+
+std::optional<std::chrono::nanoseconds> TestPeer::active_since(MemberId peer) const {
+  TestPeer* other = cluster_.by_id(peer);
+  if (other == nullptr || cluster_.stopped_.contains(other->name)) return std::nullopt;
+  return Time(0);
+}
+
+TEST_F(CoreClusterTest, ElectsPublishesAndAgreesOnAVersion) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(6));
+  ASSERT_NE(leader(), nullptr);
+  for (const auto& peer : peers_) {
+    const auto info = peer->core->cluster_info();
+    ASSERT_EQ(info->members.size(), 3U);
+    for (const MemberInfo& member : info->members) EXPECT_FALSE(member.name.empty());
+    EXPECT_EQ(info->cluster_version, "3.7.0");
+  }
+}
+
+TEST_F(CoreClusterTest, AnyMemberTakesWritesAndLinearizableReads) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(3));
+  const auto written = put(*follower(), "k");
+  settle();
+  ASSERT_TRUE(written->has_value());
+  EXPECT_TRUE((*written)->ok());
+  for (const auto& peer : peers_) {
+    const auto answer = read(*peer);
+    settle();
+    ASSERT_TRUE(answer->has_value()) << peer->name;
+    EXPECT_TRUE((*answer)->ok());
+    EXPECT_EQ(peer->core->status().revision, Revision(2));
+  }
+}
+
+TEST_F(CoreClusterTest, AProposalWaitsForALeaderAndReachesIt) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(3));
+  TestPeer* old_leader = leader();
+  stopped_.insert(old_leader->name);
+  run_for(std::chrono::milliseconds(100));
+  run_for(std::chrono::seconds(3));
+  ASSERT_NE(leader(), nullptr);
+  ASSERT_NE(leader(), old_leader);
+  const auto written = put(*follower(), "k");
+  settle();
+  EXPECT_TRUE(written->has_value() && (*written)->ok());
+}
+
+TEST_F(CoreClusterTest, WithoutAQuorumWritesAndReadsEndInTime) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(3));
+  TestPeer* alone = follower();
+  for (const auto& peer : peers_) {
+    if (peer.get() != alone) stopped_.insert(peer->name);
+  }
+  run_for(std::chrono::seconds(3));  // until it knows of no leader
+  const auto written = put(*alone, "k");
+  const auto answered = read(*alone);
+  run_for(std::chrono::seconds(6));
+  EXPECT_FALSE(written->has_value());
+  run_for(std::chrono::seconds(2));
+  ASSERT_TRUE(written->has_value());
+  EXPECT_EQ(**written, errors::timeout());
+  ASSERT_TRUE(answered->has_value());
+  EXPECT_EQ(**answered, errors::timeout());
+}
+
+TEST_F(CoreClusterTest, LeadershipMovesOnDemandAndLosesNoProposal) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(3));
+  TestPeer* from = leader();
+  TestPeer* to = by_id(*from->core->successor());
+  std::optional<absl::Status> moved;
+  from->core->move_leader(
+      to->id, [&](absl::Status status) { moved = status; }, mailbox_, clock_.now);
+  const auto written = put(*from, "k");  // in the middle of it
+  settle();
+  run_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(leader(), to);
+  ASSERT_TRUE(moved.has_value());
+  EXPECT_TRUE(moved->ok());
+  EXPECT_TRUE(written->has_value() && (*written)->ok());
+}
+
+TEST_F(CoreClusterTest, ALearnerJoinsIsPromotedAndRemoved) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(8));  // connected for long enough
+  put(*leader(), "k");
+  auto added = std::make_shared<std::optional<absl::Status>>();
+  MemberId learner;
+  leader()->core->add_member({url_of("d")}, /*is_learner=*/true, note(added, &learner), mailbox_,
+                             clock_.now);
+  settle();
+  ASSERT_TRUE(added->has_value());
+  ASSERT_TRUE((*added)->ok()) << **added;
+
+  BootstrapOptions options = bootstrap_options("d");
+  options.join.emplace();
+  options.join->self = learner;
+  const auto known = leader()->core->cluster_info();
+  options.join->cluster = known->cluster;
+  for (const MemberInfo& member : known->members) {
+    options.join->members.push_back({.id = member.id,
+                                     .peer_urls = member.peer_urls,
+                                     .is_learner = member.is_learner,
+                                     .name = member.name});
+  }
+  TestPeer& newcomer = add("d", options);
+  run_for(std::chrono::seconds(1));
+  EXPECT_EQ(newcomer.core->status().revision, Revision(2));
+  EXPECT_TRUE(newcomer.core->status().is_learner);
+
+  auto promoted = std::make_shared<std::optional<absl::Status>>();
+  leader()->core->promote_member(learner, note(promoted), mailbox_, clock_.now);
+  run_for(std::chrono::milliseconds(200));
+  ASSERT_TRUE(promoted->has_value());
+  EXPECT_TRUE((*promoted)->ok()) << **promoted;
+  EXPECT_EQ(newcomer.core->raft().conf().voters.size(), 4U);
+
+  auto removed = std::make_shared<std::optional<absl::Status>>();
+  leader()->core->remove_member(learner, note(removed), mailbox_, clock_.now);
+  run_for(std::chrono::milliseconds(300));
+  ASSERT_TRUE(removed->has_value());
+  EXPECT_TRUE((*removed)->ok()) << **removed;
+  EXPECT_TRUE(newcomer.core->removed_at().has_value());
+  EXPECT_EQ(leader()->core->raft().conf().voters.size(), 3U);
+}
+
+TEST_F(CoreClusterTest, ReconfigurationIsRefusedWhileMembersAreUnreachable) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(8));
+  stopped_.insert(follower()->name);
+  auto added = std::make_shared<std::optional<absl::Status>>();
+  leader()->core->add_member({url_of("d")}, /*is_learner=*/false, note(added), mailbox_,
+                             clock_.now);
+  settle();
+  ASSERT_TRUE(added->has_value());
+  EXPECT_EQ(**added, errors::unhealthy());
+}
+
+}  // namespace
+}  // namespace holdfast::node
