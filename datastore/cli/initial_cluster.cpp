@@ -1,25 +1,21 @@
 #include "datastore/cli/initial_cluster.h"
 
-#include <algorithm>
 #include <utility>
-
-#include "absl/strings/str_split.h"
 
 namespace holdfast::cli {
 
-std::vector<node::InitialMember> parse_initial_cluster(const std::string& text) {
-  std::vector<node::InitialMember> members;
-  for (const absl::string_view part : absl::StrSplit(text, ',')) {
-    const std::pair<std::string, std::string> named = absl::StrSplit(part, absl::MaxSplits('=', 1));
-    const auto at = std::find_if(members.begin(), members.end(),
-                                 [&](const auto& member) { return member.name == named.first; });
-    if (at != members.end()) {
-      at->peer_urls.push_back(named.second);
-    } else {
-      members.push_back({named.first, {named.second}});
-    }
+std::vector<node::InitialMember> to_initial_members(std::vector<config::ClusterMember> members) {
+  std::vector<node::InitialMember> out;
+  for (config::ClusterMember& member : members) {
+    out.push_back({std::move(member.name), std::move(member.peer_urls)});
   }
-  return members;
+  return out;
+}
+
+absl::StatusOr<std::vector<node::InitialMember>> parse_initial_cluster(std::string_view text) {
+  absl::StatusOr<std::vector<config::ClusterMember>> members = config::parse_initial_cluster(text);
+  if (!members.ok()) return members.status();
+  return to_initial_members(*std::move(members));
 }
 
 }  // namespace holdfast::cli

@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "datastore/cli/initial_cluster.h"
+#include "datastore/cli/first_start.h"
 #include "datastore/cli/member_log.h"
 #include "datastore/codec/internal_request.h"
 #include "datastore/config/feature_gates.h"
@@ -100,9 +100,10 @@ std::string wal_directory(const config::Options& options) {
 node::BootstrapOptions bootstrap_options(const config::Options& options) {
   node::BootstrapOptions out;
   out.wal_directory = wal_directory(options);
-  out.name = options.name;
-  out.initial_cluster = parse_initial_cluster(options.initial_cluster);
-  out.initial_cluster_token = options.initial_cluster_token;
+  out.force_new_cluster = options.force_new_cluster;
+  out.raft.election_ticks =
+      static_cast<std::uint32_t>(options.election_timeout_ms / options.heartbeat_interval_ms);
+  out.raft.pre_vote = options.pre_vote;
   out.machine.lessor.min_ttl_seconds =
       lease::min_ttl_seconds(std::chrono::milliseconds(options.election_timeout_ms));
   out.machine.lessor.checkpoints = config::feature_enabled(options, "LeaseCheckpoint");
@@ -144,7 +145,8 @@ class Process {
                   .etcd_version = std::string(config::kEtcdVersion)}),
         node_log_(log, metrics_, options.warning_apply_duration),
         rpc_log_(log, metrics_),
-        disk_({.unsafe_no_fsync = options.unsafe_no_fsync}) {}
+        disk_({.unsafe_no_fsync = options.unsafe_no_fsync}),
+        bootstrap_(bootstrap_options(options)) {}
 
   /// Everything up to the first request. Errors: a sentence for the user.
   absl::Status start();
@@ -170,6 +172,7 @@ class Process {
   platform::PosixDisk disk_;
   platform::SystemClock clock_;
   platform::OsRandom random_;
+  node::BootstrapOptions bootstrap_;
   InPlaceMailbox in_place_;
   std::optional<platform::DataDirectory> directory_;
   std::unique_ptr<storage::LmdbBackend> backend_;
@@ -190,7 +193,7 @@ absl::Status Process::check_first_start() {
   const absl::StatusOr<bool> has_log = wal::Wal::exists(disk_, wal_directory(options_));
   // What keeps it from being read is told better when the directory is claimed.
   if (!has_log.ok()) return absl::OkStatus();
-  return *has_log ? absl::OkStatus() : config::validate_bootstrap(options_);
+  return *has_log ? absl::OkStatus() : find_cluster(options_, log_, bootstrap_);
 }
 
 absl::Status Process::open_member() {
@@ -208,7 +211,7 @@ absl::Status Process::open_member() {
   backend_ = *std::move(backend);
 
   absl::StatusOr<node::Bootstrapped> bootstrapped =
-      node::bootstrap(disk_, *backend_, random_, bootstrap_options(options_));
+      node::bootstrap(disk_, *backend_, random_, bootstrap_);
   if (!bootstrapped.ok()) return bootstrapped.status();
   if (bootstrapped->torn_tail.cut_bytes > 0) {
     log_.warn("cut a torn tail off the write-ahead log; nothing of it was ever acknowledged",
@@ -216,6 +219,7 @@ absl::Status Process::open_member() {
                {"offset", bootstrapped->torn_tail.offset},
                {"bytes", bootstrapped->torn_tail.cut_bytes}});
   }
+  if (bootstrapped->forced) log_forced_cluster(log_, *bootstrapped);
   log_.info(bootstrapped->is_new ? "starting new member" : "restarting local member",
             {{"local-member-id", node::to_hex(bootstrapped->self.value)},
              {"cluster-id", node::to_hex(bootstrapped->cluster.value)},
@@ -230,13 +234,12 @@ absl::Status Process::open_member() {
   node::MemberOptions member = member_options(options_);
   metrics_.auth_revision.set(1);  // that of a store without users
   metrics_.server_quota_backend_bytes.set(static_cast<double>(member.core.quota_bytes));
-  member_ = node::Member::start(
-      std::move(member), *std::move(bootstrapped),
-      {.backend = backend_.get(),
-       .disk = &disk_,
-       .clock = &clock_,
-       .observer = &node_log_,
-       .on_fatal = [this](const absl::Status& why) { on_fatal(why); }});
+  member_ = node::Member::start(std::move(member), *std::move(bootstrapped),
+                                {.backend = backend_.get(),
+                                 .disk = &disk_,
+                                 .clock = &clock_,
+                                 .observer = &node_log_,
+                                 .on_fatal = [this](const absl::Status& why) { on_fatal(why); }});
   return absl::OkStatus();
 }
 

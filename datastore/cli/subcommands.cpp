@@ -56,14 +56,18 @@ CLI::App* add_restore(CLI::App& snapshot, RestoreFlags& flags) {
 int run_restore(RestoreFlags& flags, telemetry::Logger& log) {
   RestoreRequest& request = flags.request;
   if (request.data_dir.empty()) request.data_dir = request.name + ".etcd";
-  request.initial_cluster = parse_initial_cluster(flags.initial_cluster);
   absl::Status status;
-  if (request.mark_compacted != (request.bump_revision > 0)) {
+  absl::StatusOr<std::vector<node::InitialMember>> members =
+      parse_initial_cluster(flags.initial_cluster);
+  if (!members.ok()) {
+    status = members.status();
+  } else if (request.mark_compacted != (request.bump_revision > 0)) {
     status = absl::InvalidArgumentError(
         "--mark-compacted and --bump-revision go together: give both or neither");
   } else {
     platform::PosixDisk disk;
     platform::OsRandom random;
+    request.initial_cluster = *std::move(members);
     status = restore_snapshot(disk, random, request, log);
   }
   if (status.ok()) return 0;

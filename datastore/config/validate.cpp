@@ -227,30 +227,6 @@ void add_notices(const Options& options, std::vector<Notice>& notices) {
   }
 }
 
-// name -> peer URLs of an --initial-cluster text.
-absl::StatusOr<std::map<std::string, std::vector<std::string>>> cluster_members(
-    std::string_view text) {
-  std::map<std::string, std::vector<std::string>> members;
-  for (const std::string& part : split(text, ',')) {
-    const std::size_t equals = part.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return invalid(
-          "--initial-cluster must be name=peer-url pairs separated by commas (\"{}\" is "
-          "not one)",
-          part);
-    }
-    absl::StatusOr<Url> url = parse_url(std::string_view(part).substr(equals + 1));
-    if (!url.ok()) {
-      return invalid("error setting up initial cluster: {}", std::string(url.status().message()));
-    }
-    members[std::string(trim(part.substr(0, equals)))].push_back(url->str());
-  }
-  for (auto& [name, urls] : members) {
-    std::ranges::sort(urls);
-  }
-  return members;
-}
-
 std::optional<telemetry::LogLevel> parse_level(std::string_view text) {
   using telemetry::LogLevel;
   for (const LogLevel level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarn, LogLevel::kError,
@@ -363,59 +339,6 @@ absl::Status refuse_what_this_release_lacks(const Options& options) {
                           "client-transport-security",
                           "peer-transport-security"})) {
     return invalid("this release does not speak TLS yet: remove the certificate settings");
-  }
-  const absl::StatusOr<std::map<std::string, std::vector<std::string>>> members =
-      cluster_members(options.initial_cluster);
-  if (members.ok() && members->size() > 1) {
-    return invalid("this release runs clusters of one member only: --initial-cluster names {}",
-                   members->size());
-  }
-  if (options.initial_cluster_state == "existing") {
-    return invalid(
-        "this release runs clusters of one member only: it cannot join an existing "
-        "cluster; use --initial-cluster-state=new");
-  }
-  if (!options.discovery.srv.empty() || !options.discovery.endpoints.empty()) {
-    return invalid("this release has no discovery yet: name the members with --initial-cluster");
-  }
-  if (options.force_new_cluster) {
-    return invalid(
-        "this release runs clusters of one member only: --force-new-cluster has no "
-        "other member to forget; remove it");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status validate_bootstrap(const Options& options) {
-  const absl::StatusOr<std::map<std::string, std::vector<std::string>>> members =
-      cluster_members(options.initial_cluster);
-  if (!members.ok()) {
-    return members.status();
-  }
-  const auto self = members->find(options.name);
-  if (self == members->end()) {
-    return invalid("couldn't find local name \"{}\" in the initial cluster configuration",
-                   options.name);
-  }
-  const std::vector<std::string> advertised = url_texts(options.initial_advertise_peer_urls);
-  const auto named_in_one_only = [&](const auto& one, const auto& other) {
-    std::vector<std::string> only;
-    for (const std::string& url : one) {
-      if (!std::ranges::count(other, url)) only.push_back(fmt::format("{}={}", options.name, url));
-    }
-    return only;
-  };
-  if (const auto missing = named_in_one_only(self->second, advertised); !missing.empty()) {
-    return invalid(
-        "--initial-cluster has {} but missing from --initial-advertise-peer-urls={}; make them "
-        "equal",
-        fmt::join(missing, ","), fmt::join(advertised, ","));
-  }
-  if (const auto missing = named_in_one_only(advertised, self->second); !missing.empty()) {
-    return invalid(
-        "--initial-advertise-peer-urls has {} but missing from --initial-cluster={}; make them "
-        "equal",
-        fmt::join(missing, ","), options.initial_cluster);
   }
   return absl::OkStatus();
 }

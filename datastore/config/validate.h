@@ -24,12 +24,9 @@ struct Notice {
 /// notices: gets what should be logged. Errors: InvalidArgument, one sentence that says what to do.
 absl::Status validate(const Options& options, std::vector<Notice>& notices);
 
-/// What this release cannot do yet: TLS, clusters of more than one member, discovery. Part of
-/// validate; whoever adds one of these takes its lines out here.
+/// What this release cannot do yet: TLS. Part of validate; whoever adds it takes its lines out
+/// here.
 absl::Status refuse_what_this_release_lacks(const Options& options);
-
-/// For a member without data: that --initial-cluster names it with the peer URLs it advertises.
-absl::Status validate_bootstrap(const Options& options);
 
 /// --auto-compaction-mode and -retention together.
 absl::StatusOr<AutoCompaction> auto_compaction(const Options& options);

@@ -10,6 +10,7 @@
 
 #include "datastore/config/flags.h"
 #include "datastore/config/help.h"
+#include "datastore/config/initial_cluster.h"
 
 namespace holdfast::config {
 namespace {
@@ -315,34 +316,9 @@ TEST(Validation, WhatThisReleaseLacksIsRefused) {
   for (const Strings& args : std::initializer_list<Strings>{
            {"--cert-file=a"},
            {"--peer-auto-tls"},
-           {"--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://a:1"},
-           {"--initial-cluster=a=http://a:1,b=http://b:1"},
-           {"--initial-cluster-state=existing"},
-           {"--discovery-srv=example.com"},
-           {"--force-new-cluster"}}) {
+           {"--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://a:1"}}) {
     EXPECT_THAT(exited(args).text, HasSubstr("this release")) << testing::PrintToString(args);
   }
-}
-
-TEST(Bootstrap, TheClusterMustNameTheMemberAndItsUrls) {
-  Options options;
-  options.name = "m";
-  EXPECT_THAT(std::string(validate_bootstrap(options).message()),
-              HasSubstr("couldn't find local name \"m\""));
-  options.name = "default";
-  EXPECT_TRUE(validate_bootstrap(options).ok());
-  options.initial_advertise_peer_urls = {{"http", "10.0.0.1", "2380"}};
-  EXPECT_THAT(std::string(validate_bootstrap(options).message()),
-              HasSubstr("--initial-cluster has default=http://localhost:2380 but missing from "
-                        "--initial-advertise-peer-urls=http://10.0.0.1:2380"));
-}
-
-TEST(Bootstrap, AdvertisedUrlsMustAllBeInTheCluster) {
-  Options options;
-  options.initial_advertise_peer_urls.push_back({"http", "10.0.0.1", "2380"});
-  EXPECT_THAT(std::string(validate_bootstrap(options).message()),
-              HasSubstr("--initial-advertise-peer-urls has default=http://10.0.0.1:2380 but "
-                        "missing from --initial-cluster=default=http://localhost:2380"));
 }
 
 TEST(Flags, AreTheCompleteSetOfEtcd) {
