@@ -95,6 +95,14 @@ std::optional<LeaseRecord> Lessor::checkpoint(LeaseId id, std::int64_t remaining
   return lease->record;
 }
 
+void Lessor::clear() {
+  demote();
+  keys_.clear();
+  slots_.clear();
+  free_slots_.clear();
+  leases_.clear();
+}
+
 void Lessor::load(const LeaseRecord& record) {
   add(record);
 }

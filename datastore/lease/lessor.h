@@ -99,6 +99,8 @@ class Lessor {
   /// Notes the remaining TTL for the next promotion. Returns what to persist, or nothing for an
   /// unknown lease, which is no error.
   std::optional<LeaseRecord> checkpoint(LeaseId id, std::int64_t remaining_ttl_seconds);
+  /// Forgets every lease and key, and that it led: before the leases of another state are loaded.
+  void clear();
   /// Puts back a lease read from the bucket, before any command. Lasts for ever until promote().
   void load(const LeaseRecord& record);
 

@@ -91,7 +91,7 @@ CompactionJob::Progress CompactionJob::write(std::size_t max_entries) {
   // Not before the index has been read: the keep set is made of what pruning drops.
   if (phase_ != Phase::kIndex && prune_position_.has_value()) {
     prune_position_ =
-        store.state_->index.prune(*prune_position_, compaction_.revision.value, max_entries);
+        store.state_->index->prune(*prune_position_, compaction_.revision.value, max_entries);
   }
   const bool done =
       phase_ == Phase::kRead && pending_deletes() == 0 && !prune_position_.has_value();

@@ -78,9 +78,8 @@ class KvHashSum {
 /// and then, until done, one backend transaction and the overlay as it was at the start.
 class HashKvJob {
  public:
-  /// `revision` 0: the newest. Both references must outlive the job.
-  HashKvJob(const ViewSource& views, ports::KvBackend& backend, Revision revision)
-      : reader_(views, backend), asked_(revision) {}
+  /// `revision` 0: the newest. `views` must outlive the job.
+  HashKvJob(const ViewSource& views, Revision revision) : reader_(views), asked_(revision) {}
 
   struct Answer {
     KvHash hash;

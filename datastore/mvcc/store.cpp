@@ -1,7 +1,9 @@
 #include "datastore/mvcc/store.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
 #include "datastore/base/errors.h"
 #include "datastore/mvcc/compaction.h"
@@ -38,7 +40,7 @@ WriteTxn::~WriteTxn() {
 }
 
 std::optional<KeyPosition> WriteTxn::find(BytesView key) const {
-  const KeyEntry* entry = store_->state_->index.find(key);
+  const KeyEntry* entry = store_->state_->index->find(key);
   if (entry == nullptr || entry->newest().tombstone) return std::nullopt;
   return entry->newest().position();
 }
@@ -52,7 +54,7 @@ absl::StatusOr<RangeResult> WriteTxn::range(const RangeQuery& query) const {
 }
 
 const Change& WriteTxn::put(BytesView key, BytesView value, LeaseId lease) {
-  KeyEntry* entry = store_->state_->index.find(key);
+  KeyEntry* entry = store_->state_->index->find(key);
   const HistoryItem* live =
       entry == nullptr || entry->newest().tombstone ? nullptr : &entry->newest();
   HistoryItem item;
@@ -71,7 +73,7 @@ const Change& WriteTxn::put(BytesView key, BytesView value, LeaseId lease) {
 }
 
 std::int64_t WriteTxn::delete_range(const KeyRange& range) {
-  KeyIndex& index = store_->state_->index;
+  KeyIndex& index = *store_->state_->index;
   auto bury = [this](KeyEntry* entry) {
     HistoryItem item;
     item.main = store_->revision_.value + 1;
@@ -145,33 +147,65 @@ Store::~Store() = default;
 
 absl::StatusOr<std::unique_ptr<Store>> Store::open(ports::KvBackend& backend,
                                                    const OpenOptions& options) {
-  auto read = backend.begin_read();
-  if (!read.ok()) return read.status();
   std::unique_ptr<Store> store(new Store(backend));
-  State& state = *store->state_;
-  auto restored = restore(**read, state.index, options);
+  if (absl::Status loaded = store->load(options); !loaded.ok()) return loaded;
+  store->publish();
+  return store;
+}
+
+/// Index, revisions and positions from the state's content.
+absl::Status Store::load(const OpenOptions& options) {
+  State& state = *state_;
+  auto read = state.content->begin_read();
+  if (!read.ok()) return read.status();
+  auto restored = restore(**read, *state.index, options);
   if (!restored.ok()) return restored.status();
-  store->revision_ = restored->revision;
-  store->compact_revision_ = restored->compact_revision;
-  store->applied_index_ = restored->applied_index;
-  store->applied_term_ = restored->applied_term;
+  if (restored->applied_index < applied_index_ || restored->revision < revision_) {
+    return absl::DataLossError(
+        absl::StrCat("the state that replaced this member's is older: it is at entry ",
+                     restored->applied_index.value, " and revision ", restored->revision.value,
+                     ", not ", applied_index_.value, " and ", revision_.value,
+                     "; remove the data directory and let this member join again"));
+  }
+  revision_ = restored->revision;
+  compact_revision_ = restored->compact_revision;
+  applied_index_ = restored->applied_index;
+  applied_term_ = restored->applied_term;
   state.finished_compaction = restored->compact_revision;
   state.floor = restored->revision;
   if (restored->scheduled_compaction > restored->compact_revision) {
     // It was interrupted: some of what it would have hashed is gone.
     state.compactions.push_back(
         {restored->scheduled_compaction, restored->compact_revision, /*keeps_hash=*/false});
-    store->compact_revision_ = restored->scheduled_compaction;
+    compact_revision_ = restored->scheduled_compaction;
   }
-  store->publish();
-  return store;
+  return absl::OkStatus();
+}
+
+absl::Status Store::reload(const OpenOptions& options) {
+  const State& old = *state_;
+  HOLDFAST_CHECK(!old.txn_open && !old.dirty);
+  HOLDFAST_CHECK(old.in_flight == 0);
+  HOLDFAST_CHECK(!old.compacting);
+  auto fresh = std::make_unique<State>(old.backend);
+  fresh->view_number = old.view_number;
+  fresh->oldest_view = old.oldest_view;
+  const std::unique_ptr<State> replaced = std::exchange(state_, std::move(fresh));
+  State& state = *state_;
+  state.pins = std::move(replaced->pins);
+  state.replaced_indexes = std::move(replaced->replaced_indexes);
+  state.replaced_indexes.push_back({state.view_number, std::move(replaced->index)});
+  pending_bytes_ = 0;
+  if (absl::Status loaded = load(options); !loaded.ok()) return loaded;
+  publish();
+  return absl::OkStatus();
 }
 
 std::size_t Store::indexed_keys() const {
-  return state_->index.size();
+  return state_->index->size();
 }
 std::size_t Store::index_bytes() const {
-  return state_->index.used_bytes();
+  return state_->index->used_bytes();
 }
 
 WriteTxn Store::write() {
@@ -201,9 +235,9 @@ const Change& Store::add_change(KeyEntry* entry, const KeyValueView& kv, const H
   if (entry != nullptr && !entry->newest().tombstone) change.previous = entry->newest().position();
 
   if (entry == nullptr) {
-    state.index.insert(kv.key, item);
+    state.index->insert(kv.key, item);
   } else {
-    state.index.append(entry, item);
+    state.index->append(entry, item);
   }
   state.dirty = true;
   const std::size_t bytes = size + kTombstoneKeyBytes + kWriteOverheadBytes;
@@ -219,11 +253,11 @@ Revision Store::working_revision() const {
 Snapshot Store::working_snapshot() {
   State& state = *state_;
   if (state.transaction == nullptr) {
-    auto read = state.backend.begin_read();
+    auto read = state.content->begin_read();
     state.transaction = read.ok() ? *std::move(read) : std::make_unique<FailedRead>(read.status());
   }
   state.working_list = state.overlay.list();
-  return {working_revision(), compact_revision_, state.index.root(), state.working_list.get(),
+  return {working_revision(), compact_revision_, state.index->root(), state.working_list.get(),
           state.transaction.get()};
 }
 
@@ -258,7 +292,7 @@ absl::StatusOr<Bytes> Store::staged_or_stored(ports::Bucket bucket, BytesView ke
     if (newest->value.has_value()) return Bytes(*newest->value);
     return absl::NotFoundError("the key is staged for removal");
   }
-  auto read = state_->backend.begin_read();
+  auto read = state_->content->begin_read();
   if (!read.ok()) return read.status();
   auto stored = (*read)->get(bucket, key);
   if (!stored.ok()) return stored.status();
@@ -295,12 +329,13 @@ void Store::publish() {
   view->applied_term = applied_term_;
   view->floor = state.floor;
   view->flags = flags_;
-  view->index_root = state.index.root();
+  view->index_root = state.index->root();
   view->overlay = state.overlay.list();
+  view->content = state.content;
   view->compaction_hashes = state.hashes;
   view->pin = std::make_shared<ViewPin>();
   state.pins.push_back(view->pin);
-  state.index.seal(view->number);
+  state.index->seal(view->number);
   state.published = state.batches.size();
   views_.set(std::move(view));
   free_unreachable();
@@ -312,7 +347,11 @@ void Store::free_unreachable() {
     state.pins.pop_front();
     ++state.oldest_view;
   }
-  state.index.free_unreachable(state.oldest_view - 1);
+  state.index->free_unreachable(state.oldest_view - 1);
+  while (!state.replaced_indexes.empty() &&
+         state.replaced_indexes.front().last_view < state.oldest_view) {
+    state.replaced_indexes.pop_front();
+  }
 }
 
 // ---- Draining ----------------------------------------------------------------------------------

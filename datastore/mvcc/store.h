@@ -126,7 +126,7 @@ class DrainBatch {
 };
 
 struct OpenOptions {
-  /// Called once for each live key with a lease, in key order, during open().
+  /// Called once for each live key with a lease, in key order, during open() or reload().
   std::function<void(BytesView key, LeaseId lease)> on_lease;
 };
 
@@ -151,6 +151,17 @@ class Store {
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
+
+  /// Takes over what the backend holds since its content was replaced, in place of everything here,
+  /// and publishes that. Batches not yet drained are dropped: the new content has them in it. Views
+  /// taken before stay readable, and what they reach is freed after them, as always.
+  ///
+  /// Requires that all batches are closed, that no drain is out (drained() or drain_failed() has
+  /// come) and no compaction job either (done or abandoned; queued ones are forgotten): checked.
+  /// Errors: DataLoss naming the damaged key, and if the new content is older than this store's;
+  /// the backend's own. Nothing new is published then, but old and new do not fit together any
+  /// more: the member must stop.
+  absl::Status reload(const OpenOptions& options = {});
 
   Revision revision() const { return revision_; }
   /// -1 on a store that was never compacted.
@@ -222,6 +233,7 @@ class Store {
 
   explicit Store(ports::KvBackend& backend);
 
+  absl::Status load(const OpenOptions& options);
   const Change& add_change(KeyEntry* entry, const KeyValueView& kv, const HistoryItem& item);
   Snapshot working_snapshot();
   Revision working_revision() const;

@@ -24,11 +24,19 @@ struct PendingBatch {
   std::shared_ptr<const StagedWrites> staged;  // null: none
 };
 
+/// The index of a content that was replaced, for the views that still reach into it.
+struct ReplacedIndex {
+  std::uint64_t last_view;
+  std::unique_ptr<KeyIndex> index;
+};
+
 struct Store::State {
-  explicit State(ports::KvBackend& backend_in) : backend(backend_in) {}
+  explicit State(ports::KvBackend& backend_in)
+      : backend(backend_in), content(backend_in.content()) {}
 
   ports::KvBackend& backend;
-  KeyIndex index;
+  std::shared_ptr<ports::BackendContent> content;
+  std::unique_ptr<KeyIndex> index = std::make_unique<KeyIndex>();
   Overlay overlay;
 
   // The open batch.
@@ -52,6 +60,7 @@ struct Store::State {
   std::uint64_t view_number = 0;
   std::deque<std::shared_ptr<ViewPin>> pins;  // of views oldest_view, oldest_view + 1, …
   std::uint64_t oldest_view = 1;
+  std::deque<ReplacedIndex> replaced_indexes;  // oldest first
 
   Revision finished_compaction{-1};
   std::deque<ScheduledCompaction> compactions;

@@ -64,10 +64,10 @@ absl::Status Reader::begin() {
   for (int attempt = 0; attempt < kMaxTries; ++attempt) {
     const auto before = views_.get();
     if (before == nullptr) return absl::UnavailableError("the store has not published a view yet");
-    auto transaction = backend_.begin_read();
+    auto transaction = before->content->begin_read();
     if (!transaction.ok()) return transaction.status();
     auto view = views_.get();
-    if (view->floor > before->floor) continue;
+    if (view->content != before->content || view->floor > before->floor) continue;
     transaction_ = *std::move(transaction);
     transaction_floor_ = before->floor;
     view_ = std::move(view);
@@ -79,7 +79,8 @@ absl::Status Reader::begin() {
 absl::Status Reader::refresh() {
   if (view_ != nullptr && views_.number() == view_->number) return absl::OkStatus();
   auto view = views_.get();
-  if (transaction_ != nullptr && view != nullptr && view->floor <= transaction_floor_) {
+  if (transaction_ != nullptr && view->content == view_->content &&
+      view->floor <= transaction_floor_) {
     view_ = std::move(view);
     return absl::OkStatus();
   }

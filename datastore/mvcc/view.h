@@ -50,6 +50,8 @@ struct ReadView {
 
   const IndexNode* index_root = nullptr;
   std::shared_ptr<const OverlayList> overlay;
+  /// The backend's content that index and floor speak of.
+  std::shared_ptr<ports::BackendContent> content;
   std::shared_ptr<ViewPin> pin;
   /// Of the newest finished compactions, oldest first.
   std::shared_ptr<const std::vector<KvHash>> compaction_hashes;
@@ -92,10 +94,13 @@ struct Snapshot {
 /// was published), begin the backend read T, and only then take the view V; if V's floor is above
 /// F, again. So everything up to V's floor is in T, and no compaction's deletions are in T that V
 /// does not know of, for a compaction is published before its deletions are drained.
+///
+/// T is of the content that the view names. So a view stays readable after the backend's content
+/// was replaced, until the view of the new one is published.
 class Reader {
  public:
-  /// Both must outlive the Reader. It holds nothing until refresh().
-  Reader(const ViewSource& views, ports::KvBackend& backend) : views_(views), backend_(backend) {}
+  /// `views` and the backend under them must outlive the Reader. It holds nothing until refresh().
+  explicit Reader(const ViewSource& views) : views_(views) {}
 
   /// Takes the newest view; the backend transaction is renewed only when the view's floor has
   /// passed it. Bytes handed out before are no longer valid. Errors: the backend's, and Unavailable
@@ -134,7 +139,6 @@ class Reader {
   absl::Status begin();
 
   const ViewSource& views_;
-  ports::KvBackend& backend_;
   std::unique_ptr<ports::BackendRead> transaction_;
   Revision transaction_floor_;
   std::shared_ptr<const ReadView> view_;

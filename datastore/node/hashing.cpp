@@ -32,9 +32,8 @@ absl::StatusOr<HashResult> hash_all_buckets(ports::BackendRead& read) {
   return result;
 }
 
-absl::StatusOr<HashResult> hash_keys(const mvcc::ViewSource& views, ports::KvBackend& backend,
-                                     std::int64_t revision) {
-  mvcc::HashKvJob job(views, backend, Revision(revision));
+absl::StatusOr<HashResult> hash_keys(const mvcc::ViewSource& views, std::int64_t revision) {
+  mvcc::HashKvJob job(views, Revision(revision));
   while (true) {
     const absl::StatusOr<std::optional<mvcc::HashKvJob::Answer>> answer = job.step(kHashStep);
     if (!answer.ok()) return answer.status();

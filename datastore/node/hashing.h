@@ -15,7 +15,6 @@ absl::StatusOr<HashResult> hash_all_buckets(ports::BackendRead& read);
 
 /// Maintenance.HashKV at `revision` (0: the newest), to the end, on the calling thread.
 /// Errors: compacted, future_revision, DataLoss.
-absl::StatusOr<HashResult> hash_keys(const mvcc::ViewSource& views, ports::KvBackend& backend,
-                                     std::int64_t revision);
+absl::StatusOr<HashResult> hash_keys(const mvcc::ViewSource& views, std::int64_t revision);
 
 }  // namespace holdfast::node

@@ -50,8 +50,7 @@ std::unique_ptr<Member> Member::start(MemberOptions options, Bootstrapped bootst
   member->views_ = &member->core_->machine().store().views();
   member->next_tick_ = now;  // the first tick at once: a lone member leads without waiting
   member->publish_status();
-  member->readers_ = std::make_unique<ReaderPool>(*member->views_, member->backend_,
-                                                  member->options_.reader_threads,
+  member->readers_ = std::make_unique<ReaderPool>(*member->views_, member->options_.reader_threads,
                                                   member->options_.max_queued_reads);
   member->background_ = std::make_unique<WorkQueue>();
   member->thread_ = std::thread([raw = member.get()] { raw->run(); });

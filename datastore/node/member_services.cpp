@@ -179,7 +179,7 @@ void Member::hash_kv(std::int64_t revision,
   const SharedDone<HashResult> shared(std::move(done));
   const absl::Status submitted = run_read([this, revision, shared, &mailbox](mvcc::Reader& reader) {
     reader.release();  // the job reads by itself
-    shared.answer(mailbox, hash_keys(views(), backend_, revision));
+    shared.answer(mailbox, hash_keys(views(), revision));
   });
   if (!submitted.ok()) shared.answer(mailbox, submitted);
 }

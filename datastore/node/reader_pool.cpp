@@ -6,9 +6,8 @@
 
 namespace holdfast::node {
 
-ReaderPool::ReaderPool(const mvcc::ViewSource& views, ports::KvBackend& backend,
-                       std::size_t threads, std::size_t max_queued)
-    : views_(views), backend_(backend), max_queued_(max_queued) {
+ReaderPool::ReaderPool(const mvcc::ViewSource& views, std::size_t threads, std::size_t max_queued)
+    : views_(views), max_queued_(max_queued) {
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -33,7 +32,7 @@ absl::Status ReaderPool::submit(Work work) {
 }
 
 void ReaderPool::run() {
-  mvcc::Reader reader(views_, backend_);
+  mvcc::Reader reader(views_);
   std::unique_lock lock(mutex_);
   while (true) {
     if (queue_.empty()) {

@@ -21,8 +21,7 @@ class ReaderPool {
  public:
   using Work = absl::AnyInvocable<void(mvcc::Reader&)>;
 
-  ReaderPool(const mvcc::ViewSource& views, ports::KvBackend& backend, std::size_t threads,
-             std::size_t max_queued);
+  ReaderPool(const mvcc::ViewSource& views, std::size_t threads, std::size_t max_queued);
   /// Runs what is queued, then stops.
   ~ReaderPool();
 
@@ -33,7 +32,6 @@ class ReaderPool {
   void run();
 
   const mvcc::ViewSource& views_;
-  ports::KvBackend& backend_;
   const std::size_t max_queued_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -69,6 +69,14 @@ class BackendRead {
   virtual std::unique_ptr<BackendCursor> cursor(Bucket bucket) = 0;
 };
 
+/// What a backend holds between two calls of replace(): commits change it, a replace() leaves it as
+/// it is. Whoever keeps it can go on to begin reads of it. Any thread; not beyond its backend.
+class BackendContent {
+ public:
+  virtual ~BackendContent() = default;
+  virtual absl::StatusOr<std::unique_ptr<BackendRead>> begin_read() = 0;
+};
+
 struct BackendSizes {
   /// Bytes allocated on disk, and bytes of them in use.
   std::uint64_t allocated_bytes = 0;
@@ -79,13 +87,14 @@ struct BackendSizes {
 class BackendFill {
  public:
   virtual ~BackendFill() = default;
-  /// Bucket by bucket, each in ascending byte order of its keys. The bytes are copied.
+  /// Each bucket in strictly ascending byte order of its keys. The bytes are copied.
+  /// Errors: InvalidArgument for a key out of order; the engine's, all of them final.
   virtual absl::Status add(Bucket bucket, BytesView key, BytesView value) = 0;
 };
 
 /// The engine under the store: ordered buckets, atomic durable commits, snapshot reads.
-/// commit(), reclaim() and compact_step() are called by one thread at a time; begin_read() and
-/// sizes() by any. No BackendRead outlives its backend.
+/// commit(), replace(), reclaim() and compact_step() are called by one thread at a time; content(),
+/// begin_read() and sizes() by any. No BackendRead or BackendContent outlives its backend.
 class KvBackend {
  public:
   virtual ~KvBackend() = default;
@@ -93,13 +102,15 @@ class KvBackend {
   /// ResourceExhausted when the disk or the map is full. Unknown when the disk failed: what it
   /// holds is then unknown and the process must end.
   virtual absl::Status commit(absl::Span<const BackendWrite> writes) = 0;
-  /// Replaces everything by what `fill` adds, atomically and durably; readers that began before
-  /// keep what they saw. On error, `fill`'s own among them, nothing has changed. As commit() in
-  /// threads and errors.
-  virtual absl::Status replace(absl::FunctionRef<absl::Status(BackendFill&)>) {
-    return absl::UnimplementedError("this engine can't replace its content");
+  /// Replaces everything by what `fill` adds, atomically and durably: from its return on content()
+  /// is another; reads of the old one, begun or to begin, stay as they are. On error, `fill`'s own
+  /// among them, nothing has changed. As commit() in threads and errors.
+  virtual absl::Status replace(absl::FunctionRef<absl::Status(BackendFill&)> fill) = 0;
+  /// What it holds now.
+  virtual std::shared_ptr<BackendContent> content() = 0;
+  virtual absl::StatusOr<std::unique_ptr<BackendRead>> begin_read() {
+    return content()->begin_read();
   }
-  virtual absl::StatusOr<std::unique_ptr<BackendRead>> begin_read() = 0;
   virtual BackendSizes sizes() const = 0;
   /// Gives at least some free pages back to the file system, at most `max_bytes` of work, without
   /// disturbing readers; returns the bytes released, 0 when there is nothing left.

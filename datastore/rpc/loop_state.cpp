@@ -22,7 +22,7 @@ LoopState::LoopState(net::EventLoop& loop, node::Node& node, const Options& opti
       node_(node),
       options_(options),
       observer_(observer),
-      reader_(node.views(), node.backend()),
+      reader_(node.views()),
       reader_timer_([](void* self) { static_cast<LoopState*>(self)->tend_reader(); }, this) {
   const auto cluster = node.cluster();
   cluster_ = cluster->cluster;

@@ -45,36 +45,56 @@ absl::StatusOr<std::optional<Bytes>> find(ports::BackendRead& read, ports::Bucke
 
 }  // namespace
 
-StateMachine::StateMachine(const StateMachineOptions& options)
-    : options_(options), lessor_(options.lessor), cluster_(std::make_shared<ClusterState>()) {
+StateMachine::StateMachine(ports::KvBackend& backend, const StateMachineOptions& options)
+    : options_(options),
+      backend_(backend),
+      lessor_(options.lessor),
+      cluster_(std::make_shared<ClusterState>()) {
 }
 
 absl::StatusOr<std::unique_ptr<StateMachine>> StateMachine::open(
     ports::KvBackend& backend, const StateMachineOptions& options) {
-  std::unique_ptr<StateMachine> machine(new StateMachine(options));
-  if (absl::Status status = machine->load(backend); !status.ok()) return status;
+  std::unique_ptr<StateMachine> machine(new StateMachine(backend, options));
+  auto read = backend.begin_read();
+  if (!read.ok()) return read.status();
+  if (absl::Status status = machine->load(**read); !status.ok()) return status;
   return machine;
 }
 
-absl::Status StateMachine::load(ports::KvBackend& backend) {
-  auto read = backend.begin_read();
+absl::Status StateMachine::reload() {
+  HOLDFAST_CHECK(events_.empty());
+  HOLDFAST_CHECK(applied_index_ == store_->applied_index());
+  auto read = backend_.begin_read();
   if (!read.ok()) return read.status();
+  return load(**read);
+}
+
+absl::Status StateMachine::load(ports::BackendRead& read) {
+  auto cluster = std::make_shared<ClusterState>();
+  if (absl::Status status = load_members(read, *cluster); !status.ok()) return status;
+  if (absl::Status status = load_cluster(read, *cluster); !status.ok()) return status;
+  cluster_ = std::move(cluster);
+  no_space_ = cluster_->has_alarm(AlarmType::kNoSpace);
+  corrupt_ = cluster_->has_alarm(AlarmType::kCorrupt);
+  persist_checkpoints_ = persists_checkpoints(cluster_->version);
   // Leases before keys: a key is attached only to a lease that exists.
-  if (absl::Status status = load_leases(**read); !status.ok()) return status;
-  auto store = mvcc::Store::open(backend, {.on_lease = [this](BytesView key, LeaseId id) {
-                                   if (lessor_.exists(id)) lessor_.attach(key, id);
-                                 }});
-  if (!store.ok()) return store.status();
-  store_ = *std::move(store);
+  lessor_.clear();
+  if (absl::Status status = load_leases(read); !status.ok()) return status;
+  if (absl::Status status = load_store(); !status.ok()) return status;
   applied_index_ = store_->applied_index();
   applied_term_ = store_->applied_term();
-  ClusterState& cluster = change_cluster();
-  if (absl::Status status = load_members(**read, cluster); !status.ok()) return status;
-  if (absl::Status status = load_cluster(**read, cluster); !status.ok()) return status;
-  no_space_ = cluster.has_alarm(AlarmType::kNoSpace);
-  corrupt_ = cluster.has_alarm(AlarmType::kCorrupt);
-  persist_checkpoints_ = persists_checkpoints(cluster.version);
-  return note_first_start(**read);
+  return note_first_start(read);
+}
+
+absl::Status StateMachine::load_store() {
+  const mvcc::OpenOptions options{.on_lease = [this](BytesView key, LeaseId id) {
+    if (lessor_.exists(id)) lessor_.attach(key, id);
+  }};
+  if (store_ != nullptr) return store_->reload(options);
+  auto store = mvcc::Store::open(backend_, options);
+  if (!store.ok()) return store.status();
+  store_ = *std::move(store);
+  return absl::OkStatus();
 }
 
 /// Auth counts its changes from 1, without an entry of the log: each member notes that by itself.

@@ -52,6 +52,12 @@ class StateMachine {
   StateMachine(const StateMachine&) = delete;
   StateMachine& operator=(const StateMachine&) = delete;
 
+  /// Takes over what the backend holds since its content was replaced by another member's, in place
+  /// of everything here. store() and lessor() stay where they are; leases last for ever again, and
+  /// the view of the new state is published. Requires a closed batch (end_batch()), and what
+  /// mvcc::Store::reload() does. Errors, all fatal: open()'s and reload()'s.
+  absl::Status reload();
+
   /// Applies the entry at `index`, which is above all applied before. `command` may die after.
   /// Errors, all fatal: Unimplemented for a command of a later version or an unfinished part;
   /// FailedPrecondition for a cluster version above this release; InvalidArgument for what no
@@ -81,9 +87,10 @@ class StateMachine {
   std::shared_ptr<const ClusterState> cluster() const { return cluster_; }
 
  private:
-  explicit StateMachine(const StateMachineOptions& options);
+  StateMachine(ports::KvBackend& backend, const StateMachineOptions& options);
 
-  absl::Status load(ports::KvBackend& backend);
+  absl::Status load(ports::BackendRead& read);
+  absl::Status load_store();
   absl::Status load_leases(ports::BackendRead& read);
   absl::Status load_members(ports::BackendRead& read, ClusterState& cluster);
   absl::Status load_cluster(ports::BackendRead& read, ClusterState& cluster);
@@ -125,6 +132,7 @@ class StateMachine {
   ClusterState& change_cluster();
 
   const StateMachineOptions options_;
+  ports::KvBackend& backend_;
   lease::Lessor lessor_;
   std::unique_ptr<mvcc::Store> store_;
   std::shared_ptr<const ClusterState> cluster_;

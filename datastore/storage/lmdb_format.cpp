@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -31,8 +32,9 @@ Bytes format_record() {
   return record;
 }
 
-/// One transaction that writes the format record and makes the ten buckets; LMDB's code.
-int fill_new_store(MDB_env* env) {
+}  // namespace
+
+int write_empty_store(MDB_env* env, std::array<unsigned, ports::kBucketCount>* databases) {
   MDB_txn* txn = nullptr;
   if (const int rc = mdb_txn_begin(env, nullptr, 0, &txn); rc != 0) return rc;
   const Bytes record = format_record();
@@ -41,23 +43,29 @@ int fill_new_store(MDB_env* env) {
   MDB_dbi database = 0;
   int rc = mdb_dbi_open(txn, kFormatDatabase, MDB_CREATE, &database);
   if (rc == 0) rc = mdb_put(txn, database, &name, &value, 0);
-  for (const BytesView bucket : ports::kBucketNames) {
-    if (rc == 0) rc = mdb_dbi_open(txn, Bytes(bucket).c_str(), MDB_CREATE, &database);
+  for (std::size_t i = 0; rc == 0 && i < ports::kBucketCount; ++i) {
+    rc = mdb_dbi_open(txn, Bytes(ports::kBucketNames[i]).c_str(), MDB_CREATE, &(*databases)[i]);
   }
   if (rc == 0) return mdb_txn_commit(txn);
   mdb_txn_abort(txn);
   return rc;
 }
 
-absl::Status sync_directory(const std::string& directory) {
+absl::Status lock_lmdb_file(const std::string& path, int access, int* fd) {
+  *fd = open(path.c_str(), access | O_CLOEXEC);
+  if (*fd < 0) return lmdb_error(errno, "open", path);
+  if (flock(*fd, LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "store ", path, ": in use by another process; stop it first, or use another directory"));
+}
+
+absl::Status sync_lmdb_directory(const std::string& directory) {
   const int fd =
       open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const int code = fd < 0 || fsync(fd) != 0 ? errno : 0;
   if (fd >= 0) close(fd);
   return code == 0 ? absl::OkStatus() : lmdb_error(code, "sync the directory", directory);
 }
-
-}  // namespace
 
 absl::Status check_format_record(BytesView record, const std::string& path) {
   if (record.size() != kFormatBytes ||
@@ -82,38 +90,28 @@ absl::Status check_format_record(BytesView record, const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status create_lmdb_store(const std::string& directory, const std::string& path) {
+absl::Status create_lmdb_store(const std::string& directory) {
+  const std::string path = lmdb_file_path(directory);
   std::error_code failed;
   std::filesystem::create_directories(directory, failed);
   if (failed) return lmdb_error(failed.value(), "create the directory", directory);
   std::filesystem::permissions(directory, std::filesystem::perms::owner_all, failed);
-  const std::string draft = path + ".new";
+  const std::string draft = lmdb_draft_path(directory);
   unlink(draft.c_str());
   MDB_env* env = nullptr;
   int rc = mdb_env_create(&env);
   if (rc == 0) {
     rc = mdb_env_set_maxdbs(env, ports::kBucketCount + 1);
     if (rc == 0) rc = mdb_env_open(env, draft.c_str(), MDB_NOSUBDIR | MDB_NOLOCK, kLmdbFileMode);
-    if (rc == 0) rc = fill_new_store(env);
+    std::array<unsigned, ports::kBucketCount> databases{};
+    if (rc == 0) rc = write_empty_store(env, &databases);
     if (rc == 0) rc = mdb_env_sync(env, 1);
     mdb_env_close(env);
   }
   if (rc == 0 && rename(draft.c_str(), path.c_str()) != 0) rc = errno;
   if (rc != 0) return lmdb_error(rc, "create", path);
-  if (absl::Status s = sync_directory(directory); !s.ok()) return s;
-  return sync_directory(std::filesystem::path(directory).parent_path().string());
-}
-
-absl::Status replace_lmdb_store(const std::string& from, const std::string& directory) {
-  const std::string path = directory + "/data.mdb";
-  // The new file's own content is durable: every commit into it was synced.
-  if (rename((from + "/data.mdb").c_str(), path.c_str()) != 0) {
-    return lmdb_error(errno, "replace", path);
-  }
-  if (absl::Status s = sync_directory(directory); !s.ok()) return s;
-  std::error_code ignored;  // what is left is only a reader table
-  std::filesystem::remove_all(from, ignored);
-  return absl::OkStatus();
+  if (absl::Status s = sync_lmdb_directory(directory); !s.ok()) return s;
+  return sync_lmdb_directory(std::filesystem::path(directory).parent_path().string());
 }
 
 }  // namespace holdfast::storage

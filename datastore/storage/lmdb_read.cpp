@@ -20,9 +20,9 @@ absl::StatusOr<BytesView> LmdbRead::get(ports::Bucket bucket, BytesView key) {
   MDB_val name = to_mdb(key);
   MDB_val stored{};
   const int rc =
-      mdb_get(txn_, backend_.databases_[static_cast<std::size_t>(bucket)], &name, &stored);
+      mdb_get(txn_, environment_->databases()[static_cast<std::size_t>(bucket)], &name, &stored);
   if (rc == MDB_NOTFOUND) return absl::NotFoundError("no such entry");
-  if (rc != 0) return backend_.error(rc, "read");
+  if (rc != 0) return environment_->error(rc, "read");
   return decode_stored(bucket, key, from_mdb(stored));
 }
 
@@ -31,9 +31,9 @@ absl::StatusOr<BytesView> LmdbRead::get_from_bundle(ports::Bucket bucket, BytesV
   MDB_val name = to_mdb(prefix);
   MDB_val stored{};
   const int rc =
-      mdb_get(txn_, backend_.databases_[static_cast<std::size_t>(bucket)], &name, &stored);
+      mdb_get(txn_, environment_->databases()[static_cast<std::size_t>(bucket)], &name, &stored);
   if (rc == MDB_NOTFOUND) return absl::NotFoundError("no such entry");
-  if (rc != 0) return backend_.error(rc, "read");
+  if (rc != 0) return environment_->error(rc, "read");
   const absl::StatusOr<BytesView> bundle = decode_stored(bucket, prefix, from_mdb(stored));
   if (!bundle.ok()) return bundle.status();
   BundleReader reader(*bundle);
@@ -47,10 +47,10 @@ absl::StatusOr<BytesView> LmdbRead::get_from_bundle(ports::Bucket bucket, BytesV
 std::unique_ptr<ports::BackendCursor> LmdbRead::cursor(ports::Bucket bucket) {
   MDB_cursor* cursor = nullptr;
   const int rc =
-      mdb_cursor_open(txn_, backend_.databases_[static_cast<std::size_t>(bucket)], &cursor);
+      mdb_cursor_open(txn_, environment_->databases()[static_cast<std::size_t>(bucket)], &cursor);
   return std::make_unique<LmdbCursor>(
       bucket, rc == 0 ? cursor : nullptr,
-      rc == 0 ? absl::OkStatus() : backend_.error(rc, "open a cursor"));
+      rc == 0 ? absl::OkStatus() : environment_->error(rc, "open a cursor"));
 }
 
 void LmdbCursor::seek(BytesView key) {

@@ -5,11 +5,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "datastore/ports/kv_backend.h"
-#include "datastore/storage/lmdb_backend.h"
+#include "datastore/storage/lmdb_environment.h"
 #include "datastore/storage/stored_value.h"
 
 namespace holdfast::storage {
@@ -21,11 +22,12 @@ inline BytesView from_mdb(const MDB_val& value) {
   return BytesView(static_cast<const char*>(value.mv_data), value.mv_size);
 }
 
-/// A pooled read transaction; hands it back when it ends.
+/// A pooled read transaction; hands it back when it ends. Keeps its file open.
 class LmdbRead final : public ports::BackendRead {
  public:
-  LmdbRead(LmdbBackend& backend, MDB_txn* txn) : backend_(backend), txn_(txn) {}
-  ~LmdbRead() override { backend_.release_read(txn_); }
+  LmdbRead(std::shared_ptr<LmdbEnvironment> environment, MDB_txn* txn)
+      : environment_(std::move(environment)), txn_(txn) {}
+  ~LmdbRead() override { environment_->release_read(txn_); }
   LmdbRead(const LmdbRead&) = delete;
   LmdbRead& operator=(const LmdbRead&) = delete;
 
@@ -35,7 +37,7 @@ class LmdbRead final : public ports::BackendRead {
  private:
   absl::StatusOr<BytesView> get_from_bundle(ports::Bucket bucket, BytesView key);
 
-  LmdbBackend& backend_;
+  const std::shared_ptr<LmdbEnvironment> environment_;
   MDB_txn* const txn_;
 };
 

@@ -2,8 +2,8 @@
 
 #include <sys/statvfs.h>
 
-#include <cerrno>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "datastore/storage/lmdb_error.h"
@@ -14,13 +14,11 @@ namespace holdfast::storage {
 
 namespace {
 
-/// Less than any commit that is worth trying.
-constexpr std::uint64_t kFullBelowBytes = std::uint64_t{1} << 20;
-
-bool is_disk_full(const std::string& path) {
+/// Where that can't be told, the disk is taken not to be full.
+std::uint64_t free_bytes(const std::string& path) {
   struct statvfs disk{};
-  if (::statvfs(path.c_str(), &disk) != 0) return false;
-  return std::uint64_t{disk.f_bavail} * disk.f_frsize < kFullBelowBytes;
+  if (::statvfs(path.c_str(), &disk) != 0) return std::numeric_limits<std::uint64_t>::max();
+  return std::uint64_t{disk.f_bavail} * disk.f_frsize;
 }
 
 }  // namespace
@@ -45,11 +43,8 @@ absl::Status LmdbWrite::commit() {
   key_cursor_ = nullptr;
   MDB_txn* txn = txn_;
   txn_ = nullptr;  // LMDB frees it whatever the outcome
-  int code = mdb_txn_commit(txn);
-  // LMDB calls a short write EIO, and that is how a disk that fills up first shows. No page of an
-  // earlier commit is touched before the meta page, whose failure is MDB_PANIC from then on.
-  if (code == EIO && is_disk_full(path_)) code = ENOSPC;
-  return outcome(code, "commit");
+  const int code = mdb_txn_commit(txn);
+  return outcome(code == 0 ? 0 : commit_error(code, free_bytes(path_)), "commit");
 }
 
 absl::Status LmdbWrite::put(ports::Bucket bucket, BytesView key, BytesView value) {

@@ -52,6 +52,21 @@ TEST(Grant, TheLongestTtlDoesNotOverflow) {
   EXPECT_THAT(lessor.expired(Time::max() - Time(1), 10), IsEmpty());
 }
 
+TEST(Clear, ForgetsLeasesKeysAndThatItLed) {
+  Lessor lessor({});
+  lessor.promote(seconds(1), seconds(0));
+  ASSERT_TRUE(lessor.grant(kOne, 10).ok());
+  lessor.attach("a", kOne);
+  lessor.clear();
+  EXPECT_FALSE(lessor.is_primary());
+  EXPECT_EQ(lessor.size(), 0U);
+  EXPECT_EQ(lessor.attached_keys(), 0U);
+  EXPECT_EQ(lessor.queued_expiries(), 0U);
+  lessor.load({.id = kOne, .ttl_seconds = 10});
+  EXPECT_THAT(lessor.keys_of(kOne), IsEmpty());
+  EXPECT_THAT(lessor.expired(seconds(1000), 10), IsEmpty());
+}
+
 TEST(Revoke, ReturnsTheKeysInByteOrderAndForgetsThem) {
   Lessor lessor({});
   ASSERT_TRUE(lessor.grant(kOne, 10).ok());

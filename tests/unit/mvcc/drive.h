@@ -29,7 +29,7 @@ inline bool drain(Store& store, ports::KvBackend& backend, std::size_t max_bytes
 
 /// Runs the queued compactions to their ends, draining as they ask.
 inline void finish_compactions(Store& store, ports::KvBackend& backend, std::size_t step = 1000) {
-  Reader reader(store.views(), backend);
+  Reader reader(store.views());
   while (auto job = store.next_compaction()) {
     auto progress = CompactionJob::Progress::kMore;
     while (progress != CompactionJob::Progress::kDone) {
@@ -46,9 +46,9 @@ inline void finish_compactions(Store& store, ports::KvBackend& backend, std::siz
   }
 }
 
-inline absl::StatusOr<HashKvJob::Answer> hash_kv(Store& store, ports::KvBackend& backend,
-                                                 std::int64_t revision, std::size_t step = 1000) {
-  HashKvJob job(store.views(), backend, Revision(revision));
+inline absl::StatusOr<HashKvJob::Answer> hash_kv(Store& store, std::int64_t revision,
+                                                 std::size_t step = 1000) {
+  HashKvJob job(store.views(), Revision(revision));
   for (;;) {
     auto answer = job.step(step);
     if (!answer.ok()) return answer.status();

@@ -64,7 +64,7 @@ class Replay {
   void check_hash(std::int64_t at, std::uint32_t expected, std::istringstream& words) {
     std::int64_t compact_revision = 0, hash_revision = 0;
     words >> compact_revision >> hash_revision;
-    const auto answer = hash_kv(*store_, backend_, at, 100);
+    const auto answer = hash_kv(*store_, at, 100);
     ASSERT_TRUE(answer.ok()) << answer.status();
     EXPECT_EQ(answer->hash.hash, expected);
     EXPECT_EQ(answer->hash.compact_revision.value, compact_revision);

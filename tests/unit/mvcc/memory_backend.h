@@ -23,9 +23,10 @@ class MemoryBackend : public ports::KvBackend {
     if (!commit_status_.ok()) return commit_status_;
     // Nobody else holds the state: change it in place. begin_read() also takes the mutex, so the
     // count cannot rise meanwhile; a fall that is missed only costs a copy.
-    if (buckets_.use_count() != 1) buckets_ = std::make_shared<Buckets>(*buckets_);
+    std::shared_ptr<Buckets>& buckets = content_->buckets;
+    if (buckets.use_count() != 1) buckets = std::make_shared<Buckets>(*buckets);
     for (const ports::BackendWrite& write : writes) {
-      Map& map = (*buckets_)[static_cast<std::size_t>(write.bucket)];
+      Map& map = (*buckets)[static_cast<std::size_t>(write.bucket)];
       if (write.value.has_value()) {
         map.insert_or_assign(Bytes(write.key), Bytes(*write.value));
       } else if (auto it = map.find(write.key); it != map.end()) {
@@ -36,9 +37,18 @@ class MemoryBackend : public ports::KvBackend {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::unique_ptr<ports::BackendRead>> begin_read() override {
+  absl::Status replace(absl::FunctionRef<absl::Status(ports::BackendFill&)> fill) override {
+    Fill filled;
+    if (absl::Status status = fill(filled); !status.ok()) return status;
     std::lock_guard guard(mutex_);
-    return std::make_unique<Read>(this, buckets_);
+    if (!commit_status_.ok()) return commit_status_;
+    content_ = std::make_shared<Content>(this, std::move(filled.buckets));
+    return absl::OkStatus();
+  }
+
+  std::shared_ptr<ports::BackendContent> content() override {
+    std::lock_guard guard(mutex_);
+    return content_;
   }
 
   ports::BackendSizes sizes() const override { return {}; }
@@ -56,11 +66,11 @@ class MemoryBackend : public ports::KvBackend {
   /// A copy of the committed state: what a crash would leave.
   Buckets contents() const {
     std::lock_guard guard(mutex_);
-    return *buckets_;
+    return *content_->buckets;
   }
   void restore(Buckets contents) {
     std::lock_guard guard(mutex_);
-    buckets_ = std::make_shared<Buckets>(std::move(contents));
+    content_->buckets = std::make_shared<Buckets>(std::move(contents));
   }
 
  private:
@@ -104,10 +114,51 @@ class MemoryBackend : public ports::KvBackend {
     std::shared_ptr<const Buckets> held_;
   };
 
+  /// `buckets` is guarded by the backend's mutex.
+  struct Content : public ports::BackendContent {
+    explicit Content(const MemoryBackend* owner, Buckets contents = {})
+        : backend(owner), buckets(std::make_shared<Buckets>(std::move(contents))) {}
+    absl::StatusOr<std::unique_ptr<ports::BackendRead>> begin_read() override {
+      std::lock_guard guard(backend->mutex_);
+      return std::make_unique<Read>(backend, buckets);
+    }
+    const MemoryBackend* backend;
+    std::shared_ptr<Buckets> buckets;
+  };
+
+  struct Fill : public ports::BackendFill {
+    absl::Status add(ports::Bucket bucket, BytesView key, BytesView value) override {
+      Map& map = buckets[static_cast<std::size_t>(bucket)];
+      if (!map.empty() && map.rbegin()->first >= key) {
+        return absl::InvalidArgumentError("keys must be added in ascending order");
+      }
+      map.emplace_hint(map.end(), key, value);
+      return absl::OkStatus();
+    }
+    Buckets buckets;
+  };
+
   mutable std::mutex mutex_;
-  std::shared_ptr<Buckets> buckets_ = std::make_shared<Buckets>();
-  absl::Status commit_status_;
+  std::shared_ptr<Content> content_ = std::make_shared<Content>(this);
+  absl::Status commit_status_;  // of commit() and replace()
   int commits_ = 0;
 };
+
+/// `backend` gets what `source` holds, as when a leader's state has arrived.
+inline absl::Status replace_with(ports::KvBackend& backend, ports::KvBackend& source) {
+  const auto read = source.begin_read();
+  if (!read.ok()) return read.status();
+  return backend.replace([&](ports::BackendFill& fill) -> absl::Status {
+    for (std::size_t i = 0; i < ports::kBucketCount; ++i) {
+      const auto bucket = static_cast<ports::Bucket>(i);
+      const auto cursor = (*read)->cursor(bucket);
+      for (cursor->seek({}); cursor->valid(); cursor->next()) {
+        const absl::Status added = fill.add(bucket, cursor->key(), cursor->value());
+        if (!added.ok()) return added;
+      }
+    }
+    return absl::OkStatus();
+  });
+}
 
 }  // namespace holdfast::testing

@@ -14,7 +14,7 @@ class RandomRun {
  public:
   explicit RandomRun(std::uint64_t seed) : dice_(seed), keys_(5 + dice_.below(200)) {
     store_ = open_store(backend_);
-    reader_ = std::make_unique<Reader>(store_->views(), backend_);
+    reader_ = std::make_unique<Reader>(store_->views());
   }
 
   void step() {
@@ -136,7 +136,7 @@ class RandomRun {
     store_ = open_store(backend_, {.on_lease = [&leases](BytesView key, LeaseId lease) {
                           leases[Bytes(key)] = lease.value;
                         }});
-    reader_ = std::make_unique<Reader>(store_->views(), backend_);
+    reader_ = std::make_unique<Reader>(store_->views());
     EXPECT_EQ(store_->revision().value, model_.revision());
     EXPECT_EQ(store_->compact_revision().value, model_.compact_revision());
     std::map<Bytes, std::int64_t> expected;
@@ -208,7 +208,7 @@ class RandomRun {
 
   void check_hash() {
     const std::int64_t at = past_revision();
-    const auto answer = hash_kv(*store_, backend_, at, 1 + dice_.below(100));
+    const auto answer = hash_kv(*store_, at, 1 + dice_.below(100));
     ASSERT_TRUE(answer.ok()) << answer.status();
     EXPECT_EQ(answer->current_revision.value, model_.revision());
     bool cached = false;

@@ -40,7 +40,7 @@ TEST_F(StoreTest, BeginsAtRevisionOneNeverCompacted) {
 }
 
 TEST_F(StoreTest, ReadersSeeNothingBeforePublication) {
-  Reader reader(store_->views(), backend_);
+  Reader reader(store_->views());
   ASSERT_TRUE(reader.refresh().ok());
   put(*store_, "k", "1");
   store_->set_applied(Index(5), Term(2));
@@ -110,7 +110,7 @@ TEST_F(StoreTest, AFailedCommitIsOfferedAgain) {
 
   put(*store_, "b", "2");
   apply(*store_);
-  Reader reader(store_->views(), backend_);
+  Reader reader(store_->views());
   ASSERT_TRUE(reader.refresh().ok());
   EXPECT_EQ(value_of(reader, "a"), "1");
 
@@ -162,7 +162,7 @@ TEST_F(StoreTest, AnOldViewReadsAcrossDrainsAndCompaction) {
   put(*store_, "k", "1");
   put(*store_, "k", "2");
   apply(*store_);
-  Reader old(store_->views(), backend_);
+  Reader old(store_->views());
   ASSERT_TRUE(old.refresh().ok());
   for (int i = 0; i < 3000; ++i) put(*store_, "k", "3");
   apply(*store_);
@@ -202,7 +202,7 @@ TEST_F(StoreTest, MemoryIsFreedOnceViewsAreGone) {
 TEST_F(StoreTest, ACursorEndsWhenCompactionPassesItsRevision) {
   for (int i = 0; i < 10; ++i) put(*store_, "k" + std::to_string(i), "v");
   apply(*store_);
-  Reader reader(store_->views(), backend_);
+  Reader reader(store_->views());
   ASSERT_TRUE(reader.refresh().ok());
   RangeCursor cursor({.range = {"k", "l"}});
   auto slice = cursor.next(reader, 3, SIZE_MAX);
@@ -263,12 +263,12 @@ TEST_F(StoreTest, KeepsTheTenNewestCompactionHashes) {
 TEST_F(StoreTest, CompactionToZeroIsAcceptedOnceAndDoesNotPoisonHashes) {
   put(*store_, "k", "v");
   apply(*store_);
-  const auto before = hash_kv(*store_, backend_, 0);
+  const auto before = hash_kv(*store_, 0);
   ASSERT_TRUE(store_->compact(Revision(0)).ok());
   EXPECT_FALSE(store_->compact(Revision(0)).ok());
   apply(*store_);
   finish_compactions(*store_, backend_);
-  const auto after = hash_kv(*store_, backend_, 0);
+  const auto after = hash_kv(*store_, 0);
   ASSERT_TRUE(before.ok() && after.ok());
   EXPECT_EQ(after->hash.hash, before->hash.hash);
   EXPECT_EQ(after->hash.revision, Revision(2));
@@ -284,7 +284,7 @@ TEST_F(StoreTest, KeepsAValuePutAgainInTheCompactedTransaction) {
   apply(*store_);
   finish_compactions(*store_, backend_);
   EXPECT_TRUE(drain(*store_, backend_));
-  Reader reader(store_->views(), backend_);
+  Reader reader(store_->views());
   ASSERT_TRUE(reader.refresh().ok());
   EXPECT_EQ(value_of(reader, "k"), "new");
 }
@@ -294,7 +294,7 @@ TEST_F(StoreTest, ValuesLargerThanASegmentAreKept) {
   put(*store_, "large", large);
   put(*store_, "small", "s");
   apply(*store_);
-  Reader reader(store_->views(), backend_);
+  Reader reader(store_->views());
   ASSERT_TRUE(reader.refresh().ok());
   EXPECT_EQ(value_of(reader, "large"), large);
   EXPECT_EQ(value_of(reader, "small"), "s");
@@ -342,8 +342,7 @@ TEST(StoreOpen, ToleratesTheEmptyValueOfARevisionBump) {
 
 TEST(StoreOpen, ReaderBeforeAnyViewIsUnavailable) {
   ViewSource views;
-  testing::MemoryBackend backend;
-  Reader reader(views, backend);
+  Reader reader(views);
   EXPECT_TRUE(absl::IsUnavailable(reader.refresh()));
   EXPECT_FALSE(reader.holding());
 }
@@ -354,7 +353,7 @@ TEST(StoreHistory, SaysCompactedAndFuture) {
   for (int i = 0; i < 5; ++i) put(*store, "k", "v");
   ASSERT_TRUE(store->compact(Revision(4)).ok());
   apply(*store);
-  Reader reader(store->views(), backend);
+  Reader reader(store->views());
   ASSERT_TRUE(reader.refresh().ok());
   EXPECT_TRUE(absl::IsOutOfRange(
       HistoryScan(Revision(2), Revision(6)).next(reader, 10, SIZE_MAX).status()));

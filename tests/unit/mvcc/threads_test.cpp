@@ -34,10 +34,9 @@ void check_pairs(const Reader& reader) {
   }
 }
 
-void read_until(const ViewSource& views, ports::KvBackend& backend, std::uint64_t seed,
-                const std::atomic<bool>& stop) {
+void read_until(const ViewSource& views, std::uint64_t seed, const std::atomic<bool>& stop) {
   Prng dice(seed);
-  Reader reader(views, backend);
+  Reader reader(views);
   while (!stop.load(std::memory_order_relaxed) && !::testing::Test::HasFailure()) {
     ASSERT_TRUE(reader.refresh().ok());
     check_pairs(reader);
@@ -59,11 +58,11 @@ TEST(Threads, ReadersSeeWholeTransactionsWhileTheWriterWorks) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> readers;
   for (std::uint64_t seed = 1; seed <= 3; ++seed) {
-    readers.emplace_back([&, seed] { read_until(store->views(), backend, seed, stop); });
+    readers.emplace_back([&, seed] { read_until(store->views(), seed, stop); });
   }
   std::thread hasher([&] {
     while (!stop.load(std::memory_order_relaxed) && !::testing::Test::HasFailure()) {
-      HashKvJob job(store->views(), backend, Revision(0));
+      HashKvJob job(store->views(), Revision(0));
       for (;;) {
         const auto answer = job.step(50);
         ASSERT_TRUE(answer.ok()) << answer.status();
@@ -74,7 +73,7 @@ TEST(Threads, ReadersSeeWholeTransactionsWhileTheWriterWorks) {
 
   Prng dice(7);
   std::unique_ptr<CompactionJob> job;
-  Reader compactor(store->views(), backend);
+  Reader compactor(store->views());
   for (int i = 0; i < kTransactions; ++i) {
     const std::uint64_t pair = dice.below(kPairs);
     WriteTxn txn = store->write();

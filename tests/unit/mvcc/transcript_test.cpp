@@ -146,7 +146,7 @@ class Player {
     for (std::size_t i = 0; i < 5; ++i) {
       if (option("sort") == targets[i]) query.sort_target = static_cast<SortTarget>(i);
     }
-    Reader reader(store_->views(), backend_);
+    Reader reader(store_->views());
     ASSERT_TRUE(reader.refresh().ok());
     const auto result = txn_.has_value() ? txn_->range(query) : reader.range(query);
     report(result.status());
@@ -157,7 +157,7 @@ class Player {
   }
 
   void hash() {
-    const auto answer = hash_kv(*store_, backend_, number(1), 2);
+    const auto answer = hash_kv(*store_, number(1), 2);
     report(answer.status());
     if (!answer.ok()) return;
     out_ << "  " << answer->hash.hash << " at " << answer->hash.revision << ", compacted at "
@@ -165,7 +165,7 @@ class Player {
   }
 
   void history() {
-    Reader reader(store_->views(), backend_);
+    Reader reader(store_->views());
     HistoryScan scan(Revision(number(1)), Revision(number(2)));
     for (bool done = false; !done;) {
       ASSERT_TRUE(reader.refresh().ok());
@@ -182,7 +182,7 @@ class Player {
   }
 
   void previous() {
-    Reader reader(store_->views(), backend_);
+    Reader reader(store_->views());
     ASSERT_TRUE(reader.refresh().ok());
     const auto kv = reader.previous(word(1), {number(2), 0});
     report(kv.status());

@@ -98,7 +98,7 @@ class MemberTest : public ::testing::Test {
     return propose(codec::CommandField::kPut, field(1, key) + field(2, value));
   }
   std::string read(BytesView key) {
-    mvcc::Reader reader(member_->views(), member_->backend());
+    mvcc::Reader reader(member_->views());
     EXPECT_TRUE(reader.refresh().ok());
     const auto kv = reader.get(key);
     EXPECT_TRUE(kv.ok()) << kv.status();

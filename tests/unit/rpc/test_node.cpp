@@ -203,7 +203,7 @@ absl::Status TestNode::run_read(absl::AnyInvocable<void(mvcc::Reader&)> work) {
 }
 
 void TestNode::run_pool() {
-  mvcc::Reader reader(views(), backend_);
+  mvcc::Reader reader(views());
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [this] { return stopping_ || !work_.empty(); });

@@ -51,7 +51,7 @@ class MachineFixture {
   /// Carries the queued compactions out.
   void finish_compactions() {
     mvcc::Store& store = machine_->store();
-    mvcc::Reader reader(store.views(), backend_);
+    mvcc::Reader reader(store.views());
     while (auto job = store.next_compaction()) {
       auto progress = mvcc::CompactionJob::Progress::kMore;
       while (progress != mvcc::CompactionJob::Progress::kDone) {
@@ -69,13 +69,22 @@ class MachineFixture {
   }
 
   std::uint32_t hash_kv(std::int64_t revision = 0) {
-    mvcc::HashKvJob job(machine_->store().views(), backend_, Revision(revision));
+    mvcc::HashKvJob job(machine_->store().views(), Revision(revision));
     for (;;) {
       const auto answer = job.step(1000);
       EXPECT_TRUE(answer.ok()) << answer.status();
       if (!answer.ok()) return 0;
       if (answer->has_value()) return (*answer)->hash.hash;
     }
+  }
+
+  /// Takes over the state of `leader`, as a follower does whose log ends too early.
+  void take_over(MachineFixture& leader) {
+    while (leader.drain()) {
+    }
+    ASSERT_TRUE(testing::replace_with(backend_, leader.backend_).ok());
+    const absl::Status reloaded = machine_->reload();
+    ASSERT_TRUE(reloaded.ok()) << reloaded;
   }
 
   /// Starts anew from what was drained.

@@ -162,6 +162,37 @@ void run(std::uint64_t seed) {
             unlucky.backend().contents()[static_cast<std::size_t>(ports::Bucket::kLease)]);
 }
 
+// The follower misses runs of entries and takes over the leader's state instead.
+void run_with_take_overs(std::uint64_t seed) {
+  RandomLog random(seed);
+  Prng prng(seed ^ 0x1ead);
+  MachineFixture leader;
+  MachineFixture follower;
+  for (int round = 0; round < 10; ++round) {
+    for (int step = 0; step < 30; ++step) {
+      const Entry entry = random.next();
+      EXPECT_EQ(answer_of(follower, entry), answer_of(leader, entry));
+      if (prng.chance(1, 10)) follower.drain();
+    }
+    for (std::uint64_t i = 1 + prng.below(40); i > 0; --i) answer_of(leader, random.next());
+    follower.machine().lessor().promote(lease::Time(0), lease::Time(0));
+    follower.take_over(leader);
+    EXPECT_FALSE(follower.machine().lessor().is_primary());
+    EXPECT_EQ(follower.machine().applied_index(), leader.machine().applied_index());
+    EXPECT_EQ(follower.machine().applied_term(), leader.machine().applied_term());
+    expect_equal(leader, follower);
+    if (Test::HasFailure()) return;
+  }
+}
+
+TEST(Property, AMachineThatTakesOverAnothersStateGoesOnAsThatOne) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(seed);
+    run_with_take_overs(seed);
+    if (HasFailure()) return;
+  }
+}
+
 TEST(Property, AMachineThatRestartsEndsInTheSameState) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     SCOPED_TRACE(seed);

@@ -21,7 +21,7 @@ class ReadOnlyTxn : public ::testing::Test {
   }
 
   Outcome by_reader(const std::vector<std::string>& lines) {
-    mvcc::Reader reader(fixture_.machine().store().views(), fixture_.backend());
+    mvcc::Reader reader(fixture_.machine().store().views());
     EXPECT_TRUE(reader.refresh().ok());
     Script script(lines);
     const Command command = script.next();

@@ -11,6 +11,7 @@
 
 #include "datastore/base/crc32c.h"
 #include "datastore/base/prng.h"
+#include "datastore/storage/lmdb_error.h"
 #include "datastore/storage/lmdb_format.h"
 #include "tests/unit/storage/store_fixture.h"
 
@@ -212,19 +213,24 @@ TEST_F(LmdbBackendTest, HalfCreatedStoreOfACrashIsMadeAnew) {
   EXPECT_FALSE(std::filesystem::exists(file() + ".new"));
 }
 
-TEST_F(LmdbBackendTest, ReplacedStoreIsTheNewOne) {
-  put(Bucket::kMeta, "k", "old");
-  LmdbBackend::Options beside = options();
-  beside.directory = directory_ / "incoming";
-  reopen(beside);
-  put(Bucket::kMeta, "k", "new");
-  store_.reset();
-  ASSERT_TRUE(replace_lmdb_store(beside.directory, options().directory).ok());
-  reopen();
-  EXPECT_EQ(*read()->get(Bucket::kMeta, "k"), "new");
-  EXPECT_FALSE(std::filesystem::exists(beside.directory));
-  EXPECT_EQ(replace_lmdb_store(directory_ / "absent", options().directory).code(),
-            StatusCode::kNotFound);
+TEST(LmdbErrorTest, AFailedWriteOnAFullDiskIsAFullDisk) {
+  struct Case {
+    int code;
+    std::uint64_t free_bytes;
+    StatusCode expected;
+  };
+  constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+  for (const Case& c : {
+           Case{EIO, 0, StatusCode::kResourceExhausted},
+           Case{EIO, kMiB - 1, StatusCode::kResourceExhausted},
+           Case{EIO, kMiB, StatusCode::kUnknown},
+           Case{ENOSPC, kMiB, StatusCode::kResourceExhausted},
+           Case{MDB_PANIC, 0, StatusCode::kUnknown},
+           Case{EROFS, 0, StatusCode::kPermissionDenied},
+       }) {
+    const absl::Status status = lmdb_error(commit_error(c.code, c.free_bytes), "commit", "p");
+    EXPECT_EQ(status.code(), c.expected) << c.code << " with " << c.free_bytes << " bytes free";
+  }
 }
 
 struct FormatCase {
