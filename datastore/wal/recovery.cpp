@@ -145,6 +145,7 @@ class LogReader {
     segment.max_index = end->max_index;
     log_.segments.push_back(segment);
     log_.offset = end->offset;
+    log_.unproven = bytes_.substr(end->unproven_offset, end->offset - end->unproven_offset);
     log_.recovered.torn_tail = {path, end->offset, end->leftover_bytes};
     return absl::OkStatus();
   }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-
+#include "datastore/base/bytes.h"
 #include "datastore/base/ids.h"
 #include "datastore/ports/disk.h"
 #include "datastore/raft/types.h"
@@ -66,6 +66,8 @@ struct RecoveredLog {
   std::uint64_t offset = 0;
   std::uint64_t last_sequence = 0;
   std::uint32_t chain_crc = 0;
+  /// The last batches before `offset`, those that nothing proves to be synced.
+  Bytes unproven;
 };
 
 /// `<directory>/<sequence as 16 hex digits>.wal`.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <optional>
 #include <string>
 
@@ -57,7 +58,9 @@ class SegmentScanner {
     while (true) {
       const absl::StatusOr<bool> more = read_batch();
       if (!more.ok()) return more.status();
-      if (!*more) return end_;
+      if (*more) continue;
+      end_.unproven_offset = unproven_.empty() ? end_.offset : unproven_.front().offset;
+      return end_;
     }
   }
 
@@ -122,6 +125,10 @@ class SegmentScanner {
           absl::StrCat(describe(at, header), ": ", std::string(applied.message())));
     }
     chain_ = {true, header.sequence, header.header_crc};
+    while (!unproven_.empty() && unproven_.front().sequence <= header.synced_through) {
+      unproven_.pop_front();
+    }
+    unproven_.push_back({header.sequence, at});
     if (header.entry_count > 0) {
       end_.max_index =
           std::max(end_.max_index, Index(header.first_index.value + header.entry_count - 1));
@@ -160,11 +167,18 @@ class SegmentScanner {
     return std::nullopt;
   }
 
+  struct Unproven {
+    std::uint64_t sequence;
+    std::uint64_t offset;
+  };
+
   const BytesView segment_;
   const std::uint64_t marker_;
   ChainPosition& chain_;
   Replay& replay_;
   SegmentEnd end_;
+  /// Batches after the last one known to be synced.
+  std::deque<Unproven> unproven_;
 };
 
 }  // namespace

@@ -23,6 +23,8 @@ struct SegmentEnd {
   /// Bytes from `offset` to the last that is not zero: what a torn write left, if anything.
   std::uint64_t leftover_bytes = 0;
   Index max_index;
+  /// Where the batches begin that no later one proves to be synced; `offset` if all are proven.
+  std::uint64_t unproven_offset = 0;
 };
 
 /// Reads the batches of `segment`, its bytes from the header on, into `replay`, and moves `chain`

@@ -135,7 +135,13 @@ absl::Status Wal::take_over(RecoveredLog log, const TornTail& torn) {
     return status;
   }
   // What was read may be in the kernel's cache only, if just the process ended: from here on it
-  // counts as synced.
+  // counts as synced. After a failed sync the cache may even take for clean what never reached the
+  // disk, and a sync alone would leave it so: what is not proven to be synced is written again.
+  const BytesView unproven = log.unproven;
+  if (absl::Status status = active_.file->write(offset_ - unproven.size(), {&unproven, 1});
+      !status.ok()) {
+    return status;
+  }
   if (absl::Status status = active_.file->sync(); !status.ok()) return status;
   note_synced();
   if (offset_ == kSegmentHeaderBytes && !closed_.empty()) {

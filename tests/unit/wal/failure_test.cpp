@@ -69,6 +69,21 @@ TEST_F(WalFailure, NoSpaceForANewSegmentIsReportedAndRepeatable) {
   EXPECT_EQ(reopen().entries, entries(1, 13, 1, 300));
 }
 
+/// The kernel's cache still shows what the failed sync did not write, and takes it for clean.
+TEST_F(WalFailure, ARestartAfterAFailedSyncWritesAgainWhatOnlyTheCacheHolds) {
+  create();
+  append(entries(1, 2));
+  fail_next("sync", kBroken);
+  EXPECT_TRUE(absl::IsInternal(try_append(entries(3, 2))));
+  EXPECT_EQ(reopen().entries, entries(1, 4));
+  append(entries(5, 1));
+  Prng dice(1);
+  const std::unique_ptr<FaultDisk> image = disk_.crash(FaultDisk::Crash::kNothing, dice);
+  const auto opened = Wal::open(*image, kDirectory, small());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_EQ(opened->recovered.entries, entries(1, 5));
+}
+
 TEST_F(WalFailure, AFailedSyncIsFinal) {
   create();
   fail_next("sync", kFull);

@@ -161,8 +161,15 @@ class FaultDisk final : public ports::Disk {
       return status;
     }
     absl::Status sync() override {
-      if (absl::Status status = disk_.may("sync"); !status.ok()) return status;
-      inode_->durable = inode_->now;
+      if (absl::Status status = disk_.may("sync"); !status.ok()) {
+        // The pages stay in the cache and count as clean, as in Linux: no later sync writes them.
+        inode_->versions.clear();
+        return status;
+      }
+      inode_->durable.resize(inode_->now.size());
+      for (const auto& [sector, versions] : inode_->versions) {
+        inode_->durable.replace(sector * kSector, versions.back().size(), versions.back());
+      }
       inode_->versions.clear();
       ++disk_.syncs_;
       disk_.changed();
