@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "datastore/node/bootstrap.h"
+#include "datastore/node/core.h"
+#include "datastore/simulation/clock.h"
+#include "datastore/simulation/context.h"
+#include "datastore/simulation/dice.h"
+#include "datastore/simulation/disk.h"
+#include "datastore/simulation/engine.h"
+#include "datastore/simulation/watch_hub.h"
+
+namespace holdfast::simulation {
+
+struct MachineOptions {
+  std::uint64_t number = 0;
+  std::string name;
+  std::vector<node::InitialMember> initial_cluster;
+  node::CoreOptions core;
+  std::uint64_t segment_bytes = std::uint64_t{16} << 10;
+  Time tick_interval = std::chrono::milliseconds(100);
+  /// What runs on other threads in production takes up to this long here.
+  Time max_background_delay = std::chrono::milliseconds(20);
+};
+
+/// One machine and the member on it: it owns what survives the process (clock, disk, engine), and
+/// does for node::Core what the production Member's threads do, on the one simulated thread: takes
+/// in work, ticks, turns, drains, reads compactions, delivers answers, each after a delay.
+class Machine {
+ public:
+  using Task = absl::AnyInvocable<void(node::Core&, node::Time now)>;
+
+  Machine(Context& context, MachineOptions options);
+  ~Machine();
+
+  // --- life -------------------------------------------------------------------------------------
+
+  /// Starts the process; what the disk refuses is tried again later.
+  void start();
+  void start_after(Time delay);
+  /// The power is gone: so is what was not synced. The machine starts again after `down`.
+  void lose_power(Time down);
+  /// The process is gone, the kernel's cache is not.
+  void kill(Time down);
+  /// The process stands still.
+  void pause(Time span);
+  bool is_up() const { return process_ != nullptr; }
+  /// Bit rot or misdirected reads may keep it from starting until it is repaired().
+  void damage_is_expected() { damaged_ = true; }
+  bool is_damaged() const { return damaged_; }
+  void repair();
+  /// Called with each end of a process.
+  std::function<void()> on_down;
+
+  // --- its parts --------------------------------------------------------------------------------
+
+  const std::string& name() const { return options_.name; }
+  SimulatedClock& clock() { return clock_; }
+  SimulatedDisk& disk() { return disk_; }
+  SimulatedEngine& engine() { return engine_; }
+  /// Of a running member.
+  node::Core& core();
+  WatchHub& watches();
+  /// Stays the same while one process runs.
+  std::uint64_t incarnation() const { return incarnation_; }
+
+  // --- what clients do, on a running member -----------------------------------------------------
+
+  std::uint64_t next_request_id();
+  /// Runs on the node's thread, before its next turn.
+  void enqueue(Task task);
+  /// Answers come through here.
+  node::Mailbox& mailbox();
+
+ private:
+  struct Process;
+  class Observer;
+  class Loop;
+
+  void begin(node::Bootstrapped bootstrapped);
+  void end(const absl::Status& why, Time down);
+  void failed_to_start(const absl::Status& why);
+  /// Runs `work` after `delay`, unless the process has ended by then; later if it stands still.
+  void later(Time delay, absl::AnyInvocable<void()> work);
+  void wake(Time delay);
+  void schedule_tick();
+  void turn();
+  void schedule_drain(node::Time now);
+  void commit_drain(std::shared_ptr<mvcc::DrainBatch> batch);
+  void tend_log();
+  void schedule_compaction_read();
+  void read_compaction(mvcc::CompactionJob& job);
+  void subscribe_watches();
+  void catch_up_watches();
+  void check();
+
+  Context& context_;
+  const MachineOptions options_;
+  Dice dice_;
+  SimulatedClock clock_;
+  SimulatedDisk disk_;
+  SimulatedEngine engine_;
+  std::unique_ptr<Process> process_;
+  std::uint64_t incarnation_ = 0;
+  bool damaged_ = false;
+  Time paused_until_{0};
+};
+
+}  // namespace holdfast::simulation
