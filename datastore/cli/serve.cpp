@@ -79,7 +79,7 @@ net::ServerOptions server_options(const config::Options& options) {
                                    ? std::min<std::uint64_t>(options.event_loops, 64)
                                    : std::min(kMaxEventLoops, std::max<std::size_t>(1, cores / 2)));
   out.max_receive_message_bytes = options.max_request_bytes + rpc::kMessageOverheadBytes;
-  out.max_http_body_bytes = out.max_receive_message_bytes;
+  out.connection.max_http_body_bytes = out.max_receive_message_bytes;
   out.max_concurrent_streams = std::min(options.max_concurrent_streams, out.max_concurrent_streams);
   out.reuse_port = options.socket_reuse_port;
   if (options.grpc_keepalive_min_time.count() > 0) {

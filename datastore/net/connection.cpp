@@ -45,7 +45,7 @@ Connection::Connection(ServerLoop& home, std::shared_ptr<const Endpoint> endpoin
       handshaking_(home.handshaking.end()),
       phase_timer_([](void* self) { static_cast<Connection*>(self)->on_phase_timeout(); }, this),
       write_timer_([](void* self) { static_cast<Connection*>(self)->on_write_stalled(); }, this) {
-  home_.loop.arm(phase_timer_, options().sniff_timeout);
+  home_.loop.arm(phase_timer_, limits().sniff_timeout);
 }
 
 Connection::~Connection() {
@@ -62,7 +62,7 @@ std::uint32_t Connection::wanted_events() const {
     return EPOLLRDHUP | EPOLLIN | (transport_->blocked_on_output() ? EPOLLOUT : 0U);
   }
   std::uint32_t wanted = blocked_ ? EPOLLOUT : 0U;
-  if (!input_ended_) wanted |= EPOLLRDHUP;
+  if (!input_ended_ && (session_ == nullptr || session_->wants_hang_up())) wanted |= EPOLLRDHUP;
   if (!input_ended_ && (session_ == nullptr || session_->wants_input())) wanted |= EPOLLIN;
   return wanted == 0 ? kErrorsOnce : wanted;
 }
@@ -239,7 +239,7 @@ void Connection::write_output() {
   if (!blocked_) {
     write_timer_.cancel();
   } else if (result.size_bytes > 0 || !write_timer_.armed()) {
-    home_.loop.arm(write_timer_, options().write_stall_timeout);
+    home_.loop.arm(write_timer_, limits().write_stall_timeout);
   }
 }
 

@@ -29,6 +29,9 @@ class Connection final : public IoHandler, public Flushable {
   EventLoop& loop() { return home_.loop; }
   const ServerOptions& options() const { return home_.options; }
   const Endpoint& endpoint() const { return *endpoint_; }
+  const ConnectionLimits& limits() const {
+    return endpoint_->limits ? *endpoint_->limits : home_.options.connection;
+  }
   const std::string& peer() const { return peer_; }
   bool secure() const { return transport_->secure(); }
   OutputQueue& output() { return output_; }

@@ -23,7 +23,7 @@ struct HttpRequest {
   std::string path;    // as sent, percent-encoded, without the query
   std::string query;   // after '?', without it
   HttpHeaders headers;
-  Bytes body;  // at most ServerOptions::max_http_body_bytes
+  Bytes body;  // at most ConnectionLimits::max_http_body_bytes
   std::string peer;
   int http_major = 1;
   bool secure = false;  // it came over TLS
@@ -54,9 +54,27 @@ class HttpResponder {
   virtual void set_on_writable(absl::AnyInvocable<void()> callback) = 0;
   /// Called at most once, if the client goes before finish().
   virtual void set_on_cancelled(absl::AnyInvocable<void()> callback) = 0;
+  /// For an HttpUpload that is not whole: leaves what the client sends in its socket, so that its
+  /// writes stall in time; what was read already, at most EventLoop::kReadBufferBytes, still comes.
+  /// The client's silence does not count meanwhile.
+  virtual void pause_body() {}
+  virtual void resume_body() {}
 };
 
 using HttpResponderRef = std::shared_ptr<HttpResponder>;
+
+/// Takes a body of any size, piece by piece as it arrives. Loop thread only. Destroyed after
+/// on_end(), or without it when the request is over before: answered early, or its client gone,
+/// silent for ConnectionLimits::http_upload_stall_timeout or at odds with HTTP, of which
+/// HttpResponder::set_on_cancelled tells. Never destroyed while one of its functions runs.
+class HttpUpload {
+ public:
+  virtual ~HttpUpload() = default;
+  /// `bytes` are valid during the call only.
+  virtual void on_body(BytesView bytes) = 0;
+  /// The body is whole; an answer is due.
+  virtual void on_end() = 0;
+};
 
 /// Serves plain HTTP. Called on whichever loop the connection lives, so thread-safe; must not
 /// block.
@@ -64,6 +82,15 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
   virtual void on_request(HttpRequest request, HttpResponderRef responder) = 0;
+  /// Whether an HTTP/1.1 request, whose headers have come, goes to on_upload(), not on_request().
+  virtual bool takes_uploads(const HttpRequest& /*request*/) const { return false; }
+  /// Takes the body of `request`, which is empty here, as it comes. The answer goes to `responder`
+  /// at any time; after one that precedes the body's end the connection closes. Null: the body is
+  /// thrown away as it comes.
+  virtual std::unique_ptr<HttpUpload> on_upload(const HttpRequest& /*request*/,
+                                                const HttpResponderRef& /*responder*/) {
+    return nullptr;
+  }
 };
 
 /// "OK" for 200, and so on; "Unknown" for a code without a phrase of its own.

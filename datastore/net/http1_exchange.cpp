@@ -18,6 +18,7 @@ Http1Exchange::Http1Exchange(Http1Session& session, const HttpRequest& request, 
 
 void Http1Exchange::write_head(int status, const HttpHeaders& headers) {
   started_ = true;
+  if (session_->body_incomplete()) keep_alive_ = false;
   std::string head =
       concat("HTTP/1.", http_1_1_ ? 1 : 0, " ", status, " ", http_reason(status), "\r\n");
   bool has_length = false;
@@ -90,6 +91,14 @@ void Http1Exchange::end() {
 
 std::size_t Http1Exchange::queued_bytes() const {
   return session_ == nullptr ? 0 : session_->connection().output().size_bytes();
+}
+
+void Http1Exchange::pause_body() {
+  if (active()) session_->pause_upload(true);
+}
+
+void Http1Exchange::resume_body() {
+  if (active()) session_->pause_upload(false);
 }
 
 void Http1Exchange::on_drained() {

@@ -20,6 +20,8 @@ class Http1Exchange final : public HttpResponder {
   void on_client_leaving();
   void on_closed();
 
+  bool started() const { return started_; }
+
   EventLoop& loop() const override { return home_->loop; }
   bool active() const override { return session_ != nullptr && !finished_; }
   void respond(int status, HttpHeaders headers, Bytes body) override;
@@ -34,6 +36,8 @@ class Http1Exchange final : public HttpResponder {
   void set_on_cancelled(absl::AnyInvocable<void()> callback) override {
     on_cancelled_ = std::move(callback);
   }
+  void pause_body() override;
+  void resume_body() override;
 
  private:
   void write_head(int status, const HttpHeaders& headers);

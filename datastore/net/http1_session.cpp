@@ -14,6 +14,13 @@ Http1Session& of(http_parser* parser) {
   return *static_cast<Http1Session*>(parser->data);
 }
 
+/// For a body that nobody wants.
+class ThrownAway final : public HttpUpload {
+ public:
+  void on_body(BytesView) override {}
+  void on_end() override {}
+};
+
 }  // namespace
 
 const http_parser_settings& Http1Session::callbacks() {
@@ -55,7 +62,7 @@ Http1Session::Http1Session(Connection& connection)
   http_parser_init(&parser_, HTTP_REQUEST);
   parser_.data = this;
   // The connection exists because bytes came: the first request's headers are already under way.
-  connection_.loop().arm(timer_, connection_.options().http_header_timeout);
+  connection_.loop().arm(timer_, connection_.limits().http_header_timeout);
 }
 
 Http1Session::~Http1Session() {
@@ -67,25 +74,31 @@ Http1Session::~Http1Session() {
 
 void Http1Session::on_bytes(BytesView bytes) {
   if (closing_) return;
-  held_.append(bytes);
+  if (held_.empty() && wants_input()) {
+    parse(bytes);
+  } else {
+    held_.append(bytes);
+  }
   parse_held();
 }
 
 void Http1Session::parse_held() {
-  while (exchange_ == nullptr && !closing_ && !held_.empty()) {
-    const std::string input = std::move(held_);
-    held_.clear();
-    const std::size_t parsed =
-        http_parser_execute(&parser_, &callbacks(), input.data(), input.size());
-    const auto error = static_cast<http_errno>(parser_.http_errno);
-    if (error == HPE_PAUSED) {
-      // A whole request: the rest waits for its answer.
-      http_parser_pause(&parser_, 0);
-      held_ = input.substr(parsed);
-      dispatch();
-    } else if (error != HPE_OK) {
-      on_parse_error();
-    }
+  while (wants_input() && !held_.empty()) parse(std::exchange(held_, {}));
+}
+
+void Http1Session::parse(BytesView input) {
+  const std::size_t parsed =
+      http_parser_execute(&parser_, &callbacks(), input.data(), input.size());
+  const auto error = static_cast<http_errno>(parser_.http_errno);
+  if (closing_ || error == HPE_OK) return;
+  if (error != HPE_PAUSED) return upload_ != nullptr ? break_upload() : on_parse_error();
+  // A whole request: the rest waits for its answer.
+  http_parser_pause(&parser_, 0);
+  held_ = input.substr(parsed);
+  if (upload_ != nullptr) {
+    end_upload();
+  } else {
+    dispatch();
   }
 }
 
@@ -113,7 +126,7 @@ void Http1Session::begin_request() {
   last_was_name_ = false;
   refusal_ = 0;
   phase_ = Phase::kHeaders;
-  connection_.loop().arm(timer_, connection_.options().http_header_timeout);
+  connection_.loop().arm(timer_, connection_.limits().http_header_timeout);
 }
 
 int Http1Session::on_header_bytes(BytesView bytes, bool is_name) {
@@ -149,9 +162,11 @@ int Http1Session::on_headers_complete() {
     refusal_ = 505;
     return -1;
   }
-  const ServerOptions& options = connection_.options();
+  const ConnectionLimits& limits = connection_.limits();
+  HttpHandler* const handler = connection_.endpoint().http_handler();
+  const bool upload = handler != nullptr && !names_no_host() && handler->takes_uploads(request_);
   const bool has_length = parser_.content_length != ~std::uint64_t{0};
-  if (has_length && parser_.content_length > options.max_http_body_bytes) {
+  if (!upload && has_length && parser_.content_length > limits.max_http_body_bytes) {
     refusal_ = 413;
     return -1;
   }
@@ -160,12 +175,31 @@ int Http1Session::on_headers_complete() {
     connection_.output().append(BytesView("HTTP/1.1 100 Continue\r\n\r\n"));
     connection_.request_flush();
   }
-  connection_.loop().arm(timer_, options.http_body_timeout);
+  connection_.loop().arm(timer_,
+                         upload ? limits.http_upload_stall_timeout : limits.http_body_timeout);
+  if (upload) offer_upload(*handler);
   return 0;
 }
 
+void Http1Session::offer_upload(HttpHandler& handler) {
+  exchange_ = open_exchange();
+  const std::shared_ptr<Http1Exchange> exchange = exchange_;
+  upload_paused_ = false;
+  std::unique_ptr<HttpUpload> upload = handler.on_upload(request_, responder_handle(exchange));
+  if (!exchange->active()) return;  // answered at once
+  upload_ = upload != nullptr ? std::move(upload) : std::make_unique<ThrownAway>();
+}
+
 int Http1Session::on_body(BytesView bytes) {
-  if (request_.body.size() + bytes.size() > connection_.options().max_http_body_bytes) {
+  if (closing_) return 1;  // answered before its end
+  if (upload_ != nullptr) {
+    if (!upload_paused_) {
+      connection_.loop().arm(timer_, connection_.limits().http_upload_stall_timeout);
+    }
+    upload_->on_body(bytes);
+    return 0;
+  }
+  if (request_.body.size() + bytes.size() > connection_.limits().max_http_body_bytes) {
     refusal_ = 413;
     return 1;
   }
@@ -187,14 +221,50 @@ int Http1Session::on_message_complete() {
   return 0;
 }
 
+std::shared_ptr<Http1Exchange> Http1Session::open_exchange() {
+  const bool keep_alive = http_should_keep_alive(&parser_) != 0 && !draining_;
+  return std::make_shared<Http1Exchange>(*this, request_, is_http_1_1(), keep_alive);
+}
+
+void Http1Session::end_upload() {
+  timer_.cancel();
+  phase_ = Phase::kAnswering;
+  upload_->on_end();
+  let_go_of_upload();
+}
+
+void Http1Session::break_upload() {
+  const std::shared_ptr<Http1Exchange> exchange = std::move(exchange_);
+  const bool started = exchange->started();
+  exchange->on_closed();
+  let_go_of_upload();
+  if (closing_) return;  // answered nevertheless
+  if (!started) return on_parse_error();
+  connection_.close("bad request body, after the answer had begun");
+}
+
+void Http1Session::let_go_of_upload() {
+  if (upload_ == nullptr) return;
+  connection_.loop().defer([upload = std::move(upload_)] {});
+}
+
+void Http1Session::pause_upload(bool paused) {
+  if (upload_ == nullptr || upload_paused_ == paused) return;
+  upload_paused_ = paused;
+  if (paused) {
+    timer_.cancel();  // it is we who wait
+  } else {
+    connection_.loop().arm(timer_, connection_.limits().http_upload_stall_timeout);
+  }
+  connection_.request_flush();  // parses what waits, and watches the socket or leaves it
+}
+
 void Http1Session::dispatch() {
   timer_.cancel();
   give_back_body();  // from here on the body is the handler's
   phase_ = Phase::kAnswering;
-  const bool http_1_1 = parser_.http_major == 1 && parser_.http_minor >= 1;
-  const bool keep_alive = http_should_keep_alive(&parser_) != 0 && !draining_;
-  if (http_1_1 && !request_.header("host")) return refuse(400, "missing required Host header");
-  exchange_ = std::make_shared<Http1Exchange>(*this, request_, http_1_1, keep_alive);
+  if (names_no_host()) return refuse(400, "missing required Host header");
+  exchange_ = open_exchange();
   const std::shared_ptr<Http1Exchange> exchange = exchange_;
   HttpHandler* const handler = connection_.endpoint().http_handler();
   if (handler == nullptr) {
@@ -208,6 +278,12 @@ void Http1Session::dispatch() {
 
 void Http1Session::answered(bool keep_alive) {
   exchange_.reset();
+  if (body_incomplete()) {
+    // An upload answered before its end: the rest of it would have to be read to go on.
+    let_go_of_upload();
+    timer_.cancel();
+    keep_alive = false;
+  }
   request_ = HttpRequest{};
   if (!keep_alive) {
     closing_ = true;
@@ -223,7 +299,7 @@ void Http1Session::wait_for_request() {
     closing_ = true;
     return;
   }
-  connection_.loop().arm(timer_, connection_.options().http_idle_timeout);
+  connection_.loop().arm(timer_, connection_.limits().http_idle_timeout);
 }
 
 void Http1Session::produce() {
@@ -248,6 +324,7 @@ void Http1Session::refuse(int status, std::string_view text) {
 
 void Http1Session::on_timeout() {
   if (phase_ == Phase::kIdle) return connection_.close("idle");
+  if (upload_ != nullptr) return connection_.close("upload stalled");
   connection_.protocol_error(phase_ == Phase::kHeaders ? "HTTP/1.1: headers took too long"
                                                        : "HTTP/1.1: body took too long");
   refuse(408, "the request took too long to arrive");
@@ -263,6 +340,9 @@ void Http1Session::on_end_of_input() {
   // The client may only have shut its sending half: the answer still goes out.
   const std::shared_ptr<Http1Exchange> exchange = exchange_;
   exchange->on_client_leaving();
+  if (upload_ == nullptr) return;
+  let_go_of_upload();
+  connection_.close("closed by peer before the end of its upload");
 }
 
 void Http1Session::drain() {

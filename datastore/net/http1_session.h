@@ -27,7 +27,13 @@ class Http1Session final : public Session {
   void produce() override;
   void drain() override;
   bool finished() const override { return closing_ && exchange_ == nullptr; }
-  bool wants_input() const override { return exchange_ == nullptr && !closing_; }
+  bool wants_input() const override {
+    if (upload_ != nullptr) return !upload_paused_ && !closing_;
+    return exchange_ == nullptr && !closing_;
+  }
+
+  /// What a paused upload has left in the socket is still to be read.
+  bool wants_hang_up() const override { return upload_ == nullptr; }
 
   Connection& connection() { return connection_; }
 
@@ -35,6 +41,7 @@ class Http1Session final : public Session {
   friend class Http1Exchange;
 
   static const http_parser_settings& callbacks();
+  void parse(BytesView input);
   void parse_held();
   void on_parse_error();
   int on_header_bytes(BytesView bytes, bool is_name);
@@ -44,6 +51,19 @@ class Http1Session final : public Session {
   void begin_request();
   void wait_for_request();
   void dispatch();
+  /// Offers the request, whose headers are whole, as an upload.
+  void offer_upload(HttpHandler& handler);
+  void end_upload();
+  /// Its bytes make no sense.
+  void break_upload();
+  /// The request is over, but the upload may be on the stack.
+  void let_go_of_upload();
+  void pause_upload(bool paused);
+  bool is_http_1_1() const { return parser_.http_major == 1 && parser_.http_minor >= 1; }
+  bool names_no_host() const { return is_http_1_1() && !request_.header("host"); }
+  std::shared_ptr<Http1Exchange> open_exchange();
+  /// What the client still sends stands between this answer and the next request.
+  bool body_incomplete() const { return phase_ == Phase::kBody; }
   /// Answers and closes: what follows in the stream can't be trusted.
   void refuse(int status, std::string_view text);
   void give_back_body();
@@ -67,6 +87,8 @@ class Http1Session final : public Session {
   bool last_was_name_ = false;
   std::size_t charged_bytes_ = 0;  // of the body, to the loop's budget
   std::shared_ptr<Http1Exchange> exchange_;
+  std::unique_ptr<HttpUpload> upload_;  // null again once its body is whole
+  bool upload_paused_ = false;
   Timer timer_;
 };
 

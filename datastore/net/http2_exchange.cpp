@@ -49,7 +49,8 @@ void Http2Exchange::on_headers(bool end_of_request, bool headers_too_large) {
 
 void Http2Exchange::on_data(BytesView chunk) {
   if (!active()) return;
-  if (request_.body.size() + chunk.size() > stream_->home().options.max_http_body_bytes) {
+  if (request_.body.size() + chunk.size() >
+      stream_->session()->connection().limits().max_http_body_bytes) {
     give_back_body();
     return refuse(413, "request body is too large");
   }

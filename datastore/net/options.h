@@ -6,6 +6,24 @@
 
 namespace holdfast::net {
 
+/// Bounds that one listener's connections may have of their own (Endpoint::limits).
+struct ConnectionLimits {
+  /// From accept to the end of the TLS handshake and the first bytes that tell the protocol.
+  std::chrono::milliseconds sniff_timeout{10'000};
+  /// A connection whose peer takes none of its queued bytes for so long is closed.
+  std::chrono::milliseconds write_stall_timeout{60'000};
+  /// For a request's line and headers.
+  std::chrono::milliseconds http_header_timeout{30'000};
+  /// For the whole of a body that is gathered for HttpHandler::on_request().
+  std::chrono::milliseconds http_body_timeout{60'000};
+  /// Between two pieces of an upload, while it is not paused.
+  std::chrono::milliseconds http_upload_stall_timeout{60'000};
+  /// Between two requests.
+  std::chrono::milliseconds http_idle_timeout{120'000};
+  /// Of a body that is gathered; an upload has no bound.
+  std::size_t max_http_body_bytes = 2 * 1024 * 1024;
+};
+
 /// Every bound of the front door. The defaults are etcd's where it has one.
 struct ServerOptions {
   int loops = 1;
@@ -15,13 +33,11 @@ struct ServerOptions {
 
   // Connections.
   std::size_t max_connections = 65'536;
-  /// From accept to the end of the TLS handshake and the first bytes that tell the protocol.
-  std::chrono::milliseconds sniff_timeout{10'000};
+  /// Of listeners without limits of their own.
+  ConnectionLimits connection;
   /// Handshakes under way on one loop; beyond, the one that began first gives way. An honest one
   /// takes milliseconds, so those that are only begun to fill the house go first.
   std::size_t max_loop_handshakes = 1'024;
-  /// A connection whose peer takes none of its queued bytes for so long is closed.
-  std::chrono::milliseconds write_stall_timeout{60'000};
   /// HTTP frames produced ahead of the socket.
   std::size_t output_high_water_bytes = 256 * 1024;
 
@@ -51,12 +67,6 @@ struct ServerOptions {
   std::chrono::milliseconds keepalive_interval{7'200'000};
   std::chrono::milliseconds keepalive_timeout{20'000};
   bool keepalive_permit_without_stream = false;
-
-  // HTTP requests.
-  std::size_t max_http_body_bytes = 2 * 1024 * 1024;
-  std::chrono::milliseconds http_header_timeout{30'000};
-  std::chrono::milliseconds http_body_timeout{60'000};
-  std::chrono::milliseconds http_idle_timeout{120'000};
 };
 
 }  // namespace holdfast::net

@@ -4,6 +4,7 @@
 
 #include <list>
 #include <memory>
+#include <optional>
 
 #include "absl/container/flat_hash_map.h"
 #include "datastore/net/connection_count.h"
@@ -31,6 +32,8 @@ struct Endpoint {
   std::shared_ptr<HttpHandler> http;
   /// Speaks TLS on accepted sockets; null: plain bytes.
   std::shared_ptr<const TransportFactory> transports;
+  /// In place of ServerOptions::connection.
+  std::optional<ConnectionLimits> limits;
 
   /// Null if plain HTTP is not served here.
   HttpHandler* http_handler() const { return serves == Serves::kGrpcOnly ? nullptr : http.get(); }

@@ -23,6 +23,9 @@ class Session {
   virtual bool finished() const = 0;
   /// False to leave the peer's bytes in the socket for now.
   virtual bool wants_input() const { return true; }
+  /// Asked while it wants no input: whether it is to hear at once that the peer will send no more,
+  /// although what the peer sent before is then lost.
+  virtual bool wants_hang_up() const { return true; }
 };
 
 }  // namespace holdfast::net

@@ -24,9 +24,36 @@ class MemoryTransport final : public Transport {
   std::size_t written = 0;
 };
 
+/// Pauses at some bytes, answers early at others.
+class EchoUpload final : public HttpUpload {
+ public:
+  explicit EchoUpload(HttpResponderRef responder) : responder_(std::move(responder)) {}
+  void on_body(BytesView bytes) override {
+    if (bytes[0] == 'e') responder_->respond(200, {}, "early");
+    if (bytes[0] == 's') responder_->start(200, {});
+    responder_->write(Bytes(bytes));
+    if (bytes[0] != 'p') return;
+    responder_->pause_body();
+    responder_->loop().post([responder = responder_] { responder->resume_body(); });
+  }
+  void on_end() override { responder_->respond(204, {}, ""); }
+
+ private:
+  HttpResponderRef responder_;
+};
+
 /// Answers plain requests with what they were.
 class EchoPages final : public HttpHandler {
  public:
+  bool takes_uploads(const HttpRequest& request) const override {
+    return request.path.starts_with("/up");
+  }
+  std::unique_ptr<HttpUpload> on_upload(const HttpRequest& request,
+                                        const HttpResponderRef& responder) override {
+    if (request.path == "/up/refused") responder->respond(412, {}, "no");
+    if (request.path != "/up") return nullptr;
+    return std::make_unique<EchoUpload>(responder);
+  }
   void on_request(HttpRequest request, HttpResponderRef responder) override {
     if (request.path == "/lost") return;
     if (request.path == "/big") {
@@ -69,7 +96,7 @@ class FuzzServer {
     }
     ServerOptions options;
     options.max_receive_message_bytes = 64 * 1024;
-    options.max_http_body_bytes = 64 * 1024;
+    options.connection.max_http_body_bytes = 64 * 1024;
     options.reset_burst = 100;
     home_ = std::make_shared<ServerLoop>(0, options, services, std::make_shared<NetObserver>());
     endpoint_ = std::make_shared<const Endpoint>(

@@ -39,7 +39,7 @@ bool ClientLoop::run_until(const std::function<bool()>& done) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
   while (!done()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
-    loop.run_turn(std::chrono::milliseconds(10));
+    loop.run_turn(std::chrono::milliseconds(1));
   }
   return true;
 }

@@ -172,7 +172,7 @@ TEST(Hostile, SettingsFloodDoesNotGrowTheServer) {
 
 TEST(Hostile, PeerThatReadsNothingIsClosed) {
   ServerOptions options;
-  options.write_stall_timeout = milliseconds(100);
+  options.connection.write_stall_timeout = milliseconds(100);
   TestServer server(options);
   RawClient client(server.port());
   for (int i = 0; i < 64; ++i) client.send("GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -226,7 +226,7 @@ TEST(Hostile, UnfinishedRequestsAreBoundedTogether) {
 
 TEST(Hostile, SilentConnectionsAreClosed) {
   ServerOptions options;
-  options.sniff_timeout = milliseconds(30);
+  options.connection.sniff_timeout = milliseconds(30);
   TestServer server(options);
   RawClient silent(server.port());
   RawClient half(server.port());

@@ -100,7 +100,7 @@ TEST(Http1, ExpectContinueIsTold) {
 
 TEST(Http1, WhatBreaksTheRulesIsRefusedAndClosed) {
   ServerOptions options;
-  options.max_http_body_bytes = 100;
+  options.connection.max_http_body_bytes = 100;
   options.max_header_list_bytes = 1000;
   TestServer server(options);
   const std::vector<std::pair<std::string, std::string>> cases = {
@@ -123,7 +123,8 @@ TEST(Http1, WhatBreaksTheRulesIsRefusedAndClosed) {
 
 TEST(Http1, SlowHeadersAndBodiesAre408) {
   ServerOptions options;
-  options.http_header_timeout = options.http_body_timeout = std::chrono::milliseconds(30);
+  options.connection.http_header_timeout = options.connection.http_body_timeout =
+      std::chrono::milliseconds(30);
   TestServer server(options);
   EXPECT_TRUE(exchange(server.port(), "GET / HTTP/1.1\r\nHo").starts_with("HTTP/1.1 408"));
   EXPECT_TRUE(exchange(server.port(), "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab")
@@ -132,7 +133,7 @@ TEST(Http1, SlowHeadersAndBodiesAre408) {
 
 TEST(Http1, IdleConnectionsAreClosed) {
   ServerOptions options;
-  options.http_idle_timeout = std::chrono::milliseconds(30);
+  options.connection.http_idle_timeout = std::chrono::milliseconds(30);
   TestServer server(options);
   RawClient client(server.port());
   client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -176,7 +177,7 @@ TEST(Http2, ServesPlainRequestsBesideGrpc) {
 
 TEST(Http2, LargeBodyIs413AndLargeHeadersAre431) {
   ServerOptions options;
-  options.max_http_body_bytes = 1000;
+  options.connection.max_http_body_bytes = 1000;
   options.max_header_list_bytes = 1000;
   TestServer server(options);
   H2Client client(server.port());

@@ -235,7 +235,7 @@ TEST_F(TlsTest, TheOldestVersionsAreRefused) {
 }
 
 TEST_F(TlsTest, AMutedHandshakeHoldsUpNobodyAndEnds) {
-  serve({.sniff_timeout = std::chrono::milliseconds(200)});
+  serve({.connection = {.sniff_timeout = std::chrono::milliseconds(200)}});
   RawClient mute(server->port());
   mute.send("\x16\x03\x01");
   const auto context = client(kHttp1);
