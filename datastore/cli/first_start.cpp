@@ -1,8 +1,13 @@
 #include "datastore/cli/first_start.h"
 
+#include <signal.h>
+
+#include <algorithm>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "datastore/cli/initial_cluster.h"
 #include "datastore/cli/join.h"
 #include "datastore/config/initial_cluster.h"
@@ -12,8 +17,9 @@ namespace holdfast::cli {
 
 namespace {
 
-absl::Status begin_new_cluster(const config::Options& options,
-                               const std::vector<config::ClusterMember>& members,
+using Members = std::vector<config::ClusterMember>;
+
+absl::Status begin_new_cluster(const config::Options& options, const Members& members,
                                telemetry::Logger& log, node::BootstrapOptions& out) {
   out.initial_cluster = to_initial_members(members);
   const absl::StatusOr<node::FirstEntries> first = node::first_entries(out);
@@ -21,14 +27,56 @@ absl::Status begin_new_cluster(const config::Options& options,
   return refuse_second_beginning(options, members, first->self, log);
 }
 
+absl::StatusOr<Members> discover_by_service(const config::Options& options, telemetry::Logger& log,
+                                            const FirstStartPorts& ports) {
+  if (options.initial_cluster_state == "existing") {
+    return absl::InvalidArgumentError(
+        "discovery URL should not be set when joining existing initial cluster; name its members "
+        "with --initial-cluster instead of --discovery-endpoints");
+  }
+  DiscoveryRequest request;
+  request.token = options.discovery.token;
+  request.member = {options.name, config::url_texts(options.initial_advertise_peer_urls)};
+  request.self = node::static_member_id(request.member.peer_urls, request.token);
+  absl::StatusOr<std::unique_ptr<Registry>> registry = ports.registry(options.discovery);
+  if (!registry.ok()) return registry.status();
+  absl::StatusOr<Members> members = discover_cluster(request, **registry, ports.waits, log);
+  if (members.ok()) return members;
+  return absl::Status(members.status().code(), absl::StrCat("failed to join discovery cluster (",
+                                                            members.status().message(), ")"));
+}
+
+absl::StatusOr<Members> find_members(const config::Options& options, telemetry::Logger& log,
+                                     const FirstStartPorts& ports) {
+  if (!options.discovery.endpoints.empty()) return discover_by_service(options, log, ports);
+  if (!options.discovery.srv.empty()) {
+    return discover_by_srv(options, ports.srv, ports.addresses, log);
+  }
+  return config::parse_initial_cluster(options.initial_cluster);
+}
+
 }  // namespace
+
+bool wait_unless_signalled(std::chrono::milliseconds time) {
+  constexpr std::chrono::milliseconds kSlice{50};
+  const auto deadline = std::chrono::steady_clock::now() + time;
+  while (true) {
+    sigset_t pending;
+    sigpending(&pending);
+    if (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1) return false;
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= deadline) return true;
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(kSlice, deadline - now));
+  }
+}
 
 absl::Status find_cluster(const config::Options& options, telemetry::Logger& log,
                           node::BootstrapOptions& out, const FirstStartPorts& ports) {
   out.name = options.name;
-  out.initial_cluster_token = options.initial_cluster_token;
-  const absl::StatusOr<std::vector<config::ClusterMember>> members =
-      config::parse_initial_cluster(options.initial_cluster);
+  // The token that all who begin one cluster share.
+  out.initial_cluster_token =
+      options.discovery.endpoints.empty() ? options.initial_cluster_token : options.discovery.token;
+  const absl::StatusOr<Members> members = find_members(options, log, ports);
   if (!members.ok()) return members.status();
   if (absl::Status status = config::validate_bootstrap(options, *members, ports.addresses);
       !status.ok()) {
@@ -40,6 +88,12 @@ absl::Status find_cluster(const config::Options& options, telemetry::Logger& log
   if (!joined.ok()) return joined.status();
   out.join = *std::move(joined);
   return absl::OkStatus();
+}
+
+void log_ignored_settings(const config::Options& options, telemetry::Logger& log) {
+  if (options.discovery.endpoints.empty()) return;
+  log.warn("discovery token is ignored since cluster already initialized; valid logs are found",
+           {{"discovery-token", options.discovery.token}, {"data-dir", options.data_dir}});
 }
 
 void log_forced_cluster(telemetry::Logger& log, const node::Bootstrapped& member) {

@@ -193,7 +193,9 @@ absl::Status Process::check_first_start() {
   const absl::StatusOr<bool> has_log = wal::Wal::exists(disk_, wal_directory(options_));
   // What keeps it from being read is told better when the directory is claimed.
   if (!has_log.ok()) return absl::OkStatus();
-  return *has_log ? absl::OkStatus() : find_cluster(options_, log_, bootstrap_);
+  if (!*has_log) return find_cluster(options_, log_, bootstrap_);
+  log_ignored_settings(options_, log_);
+  return absl::OkStatus();
 }
 
 absl::Status Process::open_member() {

@@ -191,6 +191,57 @@ TEST_F(FirstStartTest, AClusterDoesNotBeginTwice) {
               HasSubstr("member " + node::to_hex(self) + " has already been bootstrapped"));
 }
 
+/// Answers as a discovery service would that needs one member.
+class OneMemberRegistry final : public Registry {
+ public:
+  absl::StatusOr<std::vector<Entry>> read(const std::string& key) override {
+    return std::vector<Entry>{{key, "1", 1}};
+  }
+  absl::StatusOr<std::vector<Entry>> read_prefix(const std::string&) override { return entries_; }
+  absl::Status put(const std::string& key, const std::string& value) override {
+    entries_ = {{key, value, 2}};
+    return absl::OkStatus();
+  }
+
+ private:
+  std::vector<Entry> entries_;
+};
+
+TEST_F(FirstStartTest, TheDiscoveryTokenIsTheClusters) {
+  options_.initial_cluster.clear();
+  options_.initial_cluster_state = "new";
+  options_.discovery.token = "tok";
+  options_.discovery.endpoints = {"http://127.0.0.1:1"};
+  FirstStartPorts ports;
+  ports.registry =
+      [](const config::DiscoveryOptions&) -> absl::StatusOr<std::unique_ptr<Registry>> {
+    return std::make_unique<OneMemberRegistry>();
+  };
+  const absl::Status status = find_cluster(options_, *log_, out_, ports);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(out_.initial_cluster_token, "tok");
+  ASSERT_EQ(out_.initial_cluster.size(), 1u);
+  EXPECT_THAT(out_.initial_cluster[0].peer_urls, ElementsAre("http://127.0.0.1:1"));
+  options_.initial_cluster_state = "existing";
+  EXPECT_THAT(why(find_cluster(options_, *log_, out_, ports)),
+              HasSubstr("discovery URL should not be set when joining existing"));
+}
+
+TEST_F(FirstStartTest, DnsNamesTheMembers) {
+  options_.initial_cluster.clear();
+  options_.initial_cluster_state = "new";
+  options_.discovery.srv = "example.com";
+  FirstStartPorts ports{.addresses = names({})};
+  ports.srv = [](const std::string& name) -> absl::StatusOr<std::vector<SrvRecord>> {
+    if (name != "_etcd-server._tcp.example.com") return absl::NotFoundError(name);
+    return std::vector<SrvRecord>{{0, 0, 1, "127.0.0.1"}, {0, 0, 2, "127.0.0.1"}};
+  };
+  const absl::Status status = find_cluster(options_, *log_, out_, ports);
+  ASSERT_TRUE(status.ok()) << status;
+  ASSERT_EQ(out_.initial_cluster.size(), 2u);
+  EXPECT_EQ(out_.initial_cluster[1].name, "b");
+}
+
 TEST_F(FirstStartTest, NothingIsAskedBeforeTheSettingsFitTogether) {
   options_.name = "x";
   EXPECT_THAT(why(find()), HasSubstr("couldn't find local name \"x\""));
