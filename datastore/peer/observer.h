@@ -21,6 +21,9 @@ class PeerObserver {
 
   virtual void peer_added(MemberId /*peer*/) {}
   virtual void peer_removed(MemberId /*peer*/) {}
+  /// One of the peer's URLs that can't be dialled.
+  virtual void url_refused(MemberId /*peer*/, std::string_view /*url*/,
+                           const absl::Status& /*why*/) {}
   /// From "everything to it fails" to "something has succeeded", and back.
   virtual void peer_active(MemberId /*peer*/) {}
   virtual void peer_inactive(MemberId /*peer*/, const absl::Status& /*why*/) {}

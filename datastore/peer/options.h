@@ -43,7 +43,10 @@ struct TransportOptions {
   /// Between two dials of one stream.
   std::chrono::milliseconds redial_interval{100};
   std::chrono::milliseconds probe_interval{4000};
-  /// How long a peer may take to read its new state's last bytes and answer.
+  /// A peer that takes nothing of its new state for so long loses it; one that sends us nothing of
+  /// ours, too.
+  std::chrono::milliseconds snapshot_stall_timeout{30'000};
+  /// How long a peer may take to store its new state and answer.
   std::chrono::milliseconds snapshot_answer_timeout{300'000};
   std::chrono::milliseconds snapshot_progress_interval{5000};
 
@@ -60,6 +63,10 @@ struct TransportOptions {
   std::size_t max_post_bytes = std::size_t{64} << 20;
   /// Between a state's reader or writer and its connection.
   std::size_t snapshot_buffer_bytes = std::size_t{4} << 20;
+  /// A peer that takes its new state more slowly than this loses it: it pins pages of the store.
+  std::uint64_t snapshot_min_bytes_per_second = std::uint64_t{1} << 20;
+  /// What goes before the database. etcd's bound.
+  std::size_t max_snapshot_envelope_bytes = std::size_t{64} << 20;
   /// States being received at once; more are refused.
   std::size_t max_snapshots_received = 2;
 };

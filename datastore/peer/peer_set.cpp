@@ -1,0 +1,56 @@
+#include "datastore/peer/peer_set.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::peer {
+
+void PeerSet::set_members(std::shared_ptr<const node::ClusterInfo> cluster) {
+  context_.cluster = std::move(cluster);
+  const std::vector<node::MemberInfo>& members = context_.cluster->members;
+  std::erase_if(peers_, [&](const auto& known) {
+    const bool stays = std::any_of(members.begin(), members.end(),
+                                   [&](const auto& member) { return member.id == known.first; });
+    if (!stays) context_.observer.peer_removed(known.first);
+    return !stays;
+  });
+  for (const node::MemberInfo& member : members) {
+    if (member.id == context_.options.self) continue;
+    std::unique_ptr<Peer>& peer = peers_[member.id];
+    if (peer != nullptr) {
+      peer->update(member);
+      continue;
+    }
+    context_.observer.peer_added(member.id);
+    peer = std::make_unique<Peer>(context_, board_, member);
+  }
+}
+
+Peer* PeerSet::find(MemberId id) {
+  const auto found = peers_.find(id);
+  return found == peers_.end() ? nullptr : found->second.get();
+}
+
+void PeerSet::send(std::vector<raft::Message> messages) {
+  for (raft::Message& message : messages) {
+    if (Peer* peer = find(message.to)) {
+      peer->send(std::move(message));
+    } else {
+      report_dropped(message.to);
+    }
+  }
+  for (const auto& [id, peer] : peers_) peer->flush();
+}
+
+void PeerSet::report_dropped(MemberId to) {
+  context_.observer.dropped(to, 1, "transport");
+  context_.port->report_unreachable(to);
+}
+
+void PeerSet::send_snapshot(node::OutgoingSnapshot snapshot) {
+  const MemberId to = snapshot.message.to;
+  if (Peer* peer = find(to)) return peer->send_snapshot(std::move(snapshot));
+  context_.port->report_snapshot(to, false);
+}
+
+}  // namespace holdfast::peer

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "datastore/peer/peer.h"
+
+namespace holdfast::peer {
+
+/// All other members. Loop thread.
+class PeerSet {
+ public:
+  PeerSet(Context& context, ActivityBoard& board) : context_(context), board_(board) {}
+
+  void set_members(std::shared_ptr<const node::ClusterInfo> cluster);
+  /// Null if `id` is no other member.
+  Peer* find(MemberId id);
+  void send(std::vector<raft::Message> messages);
+  /// A message to `to` never got as far as send(), or it is no member.
+  void report_dropped(MemberId to);
+  void send_snapshot(node::OutgoingSnapshot snapshot);
+  void clear() { peers_.clear(); }
+
+ private:
+  Context& context_;
+  ActivityBoard& board_;
+  std::map<MemberId, std::unique_ptr<Peer>> peers_;
+};
+
+}  // namespace holdfast::peer
