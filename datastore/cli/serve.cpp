@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "datastore/cli/first_start.h"
 #include "datastore/cli/member_log.h"
+#include "datastore/cli/peer_log.h"
 #include "datastore/codec/internal_request.h"
 #include "datastore/config/feature_gates.h"
 #include "datastore/config/parse.h"
@@ -29,6 +30,7 @@
 #include "datastore/node/auto_compaction.h"
 #include "datastore/node/identity.h"
 #include "datastore/node/member.h"
+#include "datastore/peer/transport.h"
 #include "datastore/platform/data_directory.h"
 #include "datastore/platform/memory_lock.h"
 #include "datastore/platform/os_random.h"
@@ -145,6 +147,7 @@ class Process {
                   .etcd_version = std::string(config::kEtcdVersion)}),
         node_log_(log, metrics_, options.warning_apply_duration),
         rpc_log_(log, metrics_),
+        peer_log_(log, metrics_),
         disk_({.unsafe_no_fsync = options.unsafe_no_fsync}),
         bootstrap_(bootstrap_options(options)) {}
 
@@ -156,6 +159,7 @@ class Process {
  private:
   absl::Status check_first_start();
   absl::Status open_member();
+  absl::Status open_peer_port(MemberId self, ClusterId cluster);
   absl::Status open_doors();
   absl::Status add_listeners(const std::vector<config::Url>& urls, const net::Endpoint& endpoint,
                              const char* flag);
@@ -169,6 +173,7 @@ class Process {
   telemetry::Metrics metrics_;
   NodeLog node_log_;
   RpcLog rpc_log_;
+  PeerLog peer_log_;
   platform::PosixDisk disk_;
   platform::SystemClock clock_;
   platform::OsRandom random_;
@@ -176,7 +181,8 @@ class Process {
   InPlaceMailbox in_place_;
   std::optional<platform::DataDirectory> directory_;
   std::unique_ptr<storage::LmdbBackend> backend_;
-  std::unique_ptr<rpc::Rpc> rpc_;  // the loops' mailboxes: outlives node and server
+  std::unique_ptr<peer::Transport> transport_;  // the member's mailbox too: outlives it
+  std::unique_ptr<rpc::Rpc> rpc_;               // the loops' mailboxes: outlives node and server
   std::unique_ptr<node::Member> member_;
   std::unique_ptr<http::NodeHealth> health_;
   std::unique_ptr<net::Server> server_;
@@ -233,6 +239,10 @@ absl::Status Process::open_member() {
                          config::feature_enabled(options_, gate.name));
   }
 
+  if (absl::Status status = open_peer_port(bootstrapped->self, bootstrapped->cluster);
+      !status.ok()) {
+    return status;
+  }
   node::MemberOptions member = member_options(options_);
   metrics_.auth_revision.set(1);  // that of a store without users
   metrics_.server_quota_backend_bytes.set(static_cast<double>(member.core.quota_bytes));
@@ -241,7 +251,32 @@ absl::Status Process::open_member() {
                                  .disk = &disk_,
                                  .clock = &clock_,
                                  .observer = &node_log_,
+                                 .peers = transport_.get(),
                                  .on_fatal = [this](const absl::Status& why) { on_fatal(why); }});
+  return absl::OkStatus();
+}
+
+absl::Status Process::open_peer_port(MemberId self, ClusterId cluster) {
+  peer::TransportOptions peers;
+  peers.self = self;
+  peers.cluster = cluster;
+  peers.snapshot_directory = storage::snapshot_directory(options_.data_dir);
+  peers.listen_urls = config::url_texts(options_.listen_peer_urls);
+  peers.advertise_urls = config::url_texts(options_.initial_advertise_peer_urls);
+  peers.api_version = config::kEtcdVersion;
+  peers.storage_version = kStorageVersion;
+  peers.election_timeout = std::chrono::milliseconds(options_.election_timeout_ms);
+  absl::StatusOr<std::unique_ptr<peer::Transport>> transport =
+      peer::Transport::open(std::move(peers), disk_, clock_, peer_log_);
+  if (!transport.ok()) {
+    return absl::Status(transport.status().code(),
+                        absl::StrCat(transport.status().message(),
+                                     "; free the address, or set --listen-peer-urls to another"));
+  }
+  transport_ = *std::move(transport);
+  for (const std::string& url : transport_->bound_urls()) {
+    log_.info("listening", {{"flag", "--listen-peer-urls"}, {"address", url}});
+  }
   return absl::OkStatus();
 }
 
@@ -338,6 +373,7 @@ absl::Status Process::start() {
   }
   auto_compaction_.emplace(when, clock_.monotonic());
   server_->start();
+  transport_->start(*member_, *member_);
   rpc_->set_serving(true);
   log_.info("ready to serve client requests");
   for (const std::string& url : client_urls_) {
@@ -409,9 +445,11 @@ int Process::run(const sigset_t& signals) {
 }
 
 void Process::stop() {
+  if (!failed_.load()) member_->hand_over(std::chrono::milliseconds(options_.election_timeout_ms));
   rpc_->set_serving(false);
   server_->stop(kStopGrace);
   member_->stop();
+  transport_->stop();
   log_.info("closed server", {{"name", options_.name}, {"data-dir", options_.data_dir}});
 }
 

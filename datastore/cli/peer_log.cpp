@@ -1,0 +1,126 @@
+#include "datastore/cli/peer_log.h"
+
+#include <vector>
+
+#include "datastore/node/identity.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+using telemetry::Field;
+
+std::string id_of(MemberId peer) {
+  return node::to_hex(peer.value);
+}
+
+const char* way_of(peer::Direction way) {
+  return way == peer::Direction::kIncoming ? "incoming" : "outgoing";
+}
+
+std::vector<Field> fields_of(const peer::PeerObserver::SnapshotProgress& transfer) {
+  const double seconds = std::chrono::duration<double>(transfer.took).count();
+  std::vector<Field> fields = {
+      {"remote-peer-id", id_of(transfer.peer)},
+      {"snapshot-index", transfer.index.value},
+      {"direction", way_of(transfer.way)},
+      {"bytes", transfer.bytes},
+  };
+  if (transfer.total_bytes > 0) fields.emplace_back("total-bytes", transfer.total_bytes);
+  if (seconds > 0) {
+    fields.emplace_back("bytes-per-second",
+                        static_cast<std::uint64_t>(static_cast<double>(transfer.bytes) / seconds));
+  }
+  return fields;
+}
+
+}  // namespace
+
+void PeerLog::peer_added(MemberId peer) {
+  log_.info("added remote peer", {{"remote-peer-id", id_of(peer)}});
+}
+
+void PeerLog::peer_removed(MemberId peer) {
+  log_.info("removed remote peer", {{"remote-peer-id", id_of(peer)}});
+}
+
+void PeerLog::peer_active(MemberId peer) {
+  log_.info("peer became active", {{"peer-id", id_of(peer)}});
+}
+
+void PeerLog::peer_inactive(MemberId peer, const absl::Status& why) {
+  log_.warn("peer became inactive (message send to peer failed)",
+            {{"peer-id", id_of(peer)}, Field(why)});
+}
+
+void PeerLog::stream_established(MemberId peer, peer::StreamKind kind, peer::Direction way) {
+  log_.info("established TCP streaming connection with remote peer",
+            {{"stream-type", peer::stream_name(kind)},
+             {"direction", way_of(way)},
+             {"remote-peer-id", id_of(peer)}});
+}
+
+void PeerLog::stream_lost(MemberId peer, peer::StreamKind kind, peer::Direction way,
+                          const absl::Status& why) {
+  log_.warn("lost TCP streaming connection with remote peer",
+            {{"stream-type", peer::stream_name(kind)},
+             {"direction", way_of(way)},
+             {"remote-peer-id", id_of(peer)},
+             Field(why)});
+}
+
+void PeerLog::stream_refused(MemberId peer, peer::StreamKind kind, const absl::Status& why) {
+  log_.warn(
+      refused_limiter_, "failed to dial stream with remote peer",
+      {{"stream-type", peer::stream_name(kind)}, {"remote-peer-id", id_of(peer)}, Field(why)});
+}
+
+void PeerLog::send_failed(MemberId) {
+  metrics_.server_heartbeat_send_failures.add();
+}
+
+void PeerLog::dropped(MemberId peer, std::uint64_t messages, const char* queue) {
+  log_.warn(dropped_limiter_, "dropped internal Raft message since sending buffer is full",
+            {{"remote-peer-id", id_of(peer)}, {"messages", messages}, {"queue", queue}});
+}
+
+void PeerLog::message_refused(MemberId from, const char* why) {
+  log_.warn(refused_limiter_, "refused a message of a peer",
+            {{"remote-peer-id", id_of(from)}, {"reason", why}});
+}
+
+void PeerLog::request_refused(std::string_view remote_address, std::string_view path, int status,
+                              std::string_view why) {
+  log_.warn(refused_limiter_, "rejected a request on the peer port",
+            {{"remote-addr", remote_address}, {"path", path}, {"status", status}, {"reason", why}});
+}
+
+void PeerLog::probe_failed(MemberId peer, const absl::Status& why) {
+  log_.warn(refused_limiter_, "prober detected unhealthy status",
+            {{"remote-peer-id", id_of(peer)}, Field(why)});
+}
+
+void PeerLog::clock_differs(MemberId peer, std::chrono::nanoseconds ahead) {
+  log_.warn(refused_limiter_, "prober found high clock drift",
+            {{"remote-peer-id", id_of(peer)}, {"clock-drift", ahead}});
+}
+
+void PeerLog::snapshot_started(const SnapshotProgress& transfer) {
+  log_.info("database snapshot transfer began", fields_of(transfer));
+}
+
+void PeerLog::snapshot_progressed(const SnapshotProgress& transfer) {
+  log_.info("database snapshot transfer goes on", fields_of(transfer));
+}
+
+void PeerLog::snapshot_finished(const SnapshotProgress& transfer, const absl::Status& status) {
+  std::vector<Field> fields = fields_of(transfer);
+  if (status.ok()) {
+    log_.info("database snapshot transfer ended", fields);
+  } else {
+    fields.emplace_back(status);
+    log_.warn("database snapshot transfer failed", fields);
+  }
+}
+
+}  // namespace holdfast::cli
