@@ -105,21 +105,26 @@ void PeerLog::clock_differs(MemberId peer, std::chrono::nanoseconds ahead) {
             {{"remote-peer-id", id_of(peer)}, {"clock-drift", ahead}});
 }
 
+void PeerLog::tell(telemetry::LogLevel level, std::string_view message,
+                   const SnapshotProgress& transfer, const absl::Status& status) {
+  std::vector<Field> fields = fields_of(transfer);
+  if (!status.ok()) fields.emplace_back(status);
+  log_.log(level, message, fields, std::source_location::current());
+}
+
 void PeerLog::snapshot_started(const SnapshotProgress& transfer) {
-  log_.info("database snapshot transfer began", fields_of(transfer));
+  tell(telemetry::LogLevel::kInfo, "database snapshot transfer began", transfer);
 }
 
 void PeerLog::snapshot_progressed(const SnapshotProgress& transfer) {
-  log_.info("database snapshot transfer goes on", fields_of(transfer));
+  tell(telemetry::LogLevel::kInfo, "database snapshot transfer goes on", transfer);
 }
 
 void PeerLog::snapshot_finished(const SnapshotProgress& transfer, const absl::Status& status) {
-  std::vector<Field> fields = fields_of(transfer);
   if (status.ok()) {
-    log_.info("database snapshot transfer ended", fields);
+    tell(telemetry::LogLevel::kInfo, "database snapshot transfer ended", transfer);
   } else {
-    fields.emplace_back(status);
-    log_.warn("database snapshot transfer failed", fields);
+    tell(telemetry::LogLevel::kWarn, "database snapshot transfer failed", transfer, status);
   }
 }
 

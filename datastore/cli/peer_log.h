@@ -31,6 +31,9 @@ class PeerLog final : public peer::PeerObserver {
   void snapshot_finished(const SnapshotProgress& transfer, const absl::Status& status) override;
 
  private:
+  void tell(telemetry::LogLevel level, std::string_view message, const SnapshotProgress& transfer,
+            const absl::Status& status = absl::OkStatus());
+
   telemetry::Logger& log_;
   telemetry::Metrics& metrics_;
   telemetry::LogLimiter refused_limiter_{2};

@@ -28,6 +28,7 @@
 #include "datastore/http/pages.h"
 #include "datastore/net/server.h"
 #include "datastore/node/auto_compaction.h"
+#include "datastore/node/corruption_monitor.h"
 #include "datastore/node/identity.h"
 #include "datastore/node/member.h"
 #include "datastore/peer/transport.h"
@@ -163,6 +164,8 @@ class Process {
   absl::Status open_doors();
   absl::Status add_listeners(const std::vector<config::Url>& urls, const net::Endpoint& endpoint,
                              const char* flag);
+  void tell_when_ready();
+  node::CorruptionMonitor::Options corruption_checks();
   void on_fatal(const absl::Status& why);
   void update_gauges();
   void compact_if_due();
@@ -188,6 +191,8 @@ class Process {
   std::unique_ptr<net::Server> server_;
   std::vector<std::string> client_urls_;  // as bound
   std::optional<node::AutoCompaction> auto_compaction_;
+  std::optional<node::CorruptionMonitor> corruption_monitor_;
+  bool told_ready_ = false;
   std::atomic<bool> compaction_failed_{false};
   std::atomic<bool> failed_{false};
   pthread_t main_thread_ = pthread_self();
@@ -372,15 +377,42 @@ absl::Status Process::start() {
       break;
   }
   auto_compaction_.emplace(when, clock_.monotonic());
+  corruption_monitor_.emplace(*member_, *transport_, corruption_checks(), clock_.monotonic());
   server_->start();
   transport_->start(*member_, *member_);
   rpc_->set_serving(true);
-  log_.info("ready to serve client requests");
+  tell_when_ready();
   for (const std::string& url : client_urls_) {
     log_.info("serving client traffic insecurely; this is strongly discouraged!",
               {{"traffic", "grpc+http"}, {"address", url}});
   }
   return absl::OkStatus();
+}
+
+/// Once there is a leader, as etcd: before that only serializable reads find an answer.
+void Process::tell_when_ready() {
+  if (told_ready_ || !member_->status().leader) return;
+  told_ready_ = true;
+  log_.info("ready to serve client requests");
+}
+
+node::CorruptionMonitor::Options Process::corruption_checks() {
+  node::CorruptionMonitor::Options checks;
+  checks.period = options_.corrupt_check_time;
+  if (config::feature_enabled(options_, "CompactHashCheck")) {
+    checks.compaction_period = options_.compact_hash_check_time;
+  }
+  checks.on_corrupt = [this](MemberId member, const node::HashResult& own) {
+    log_.error("found a member whose store differs from the others'; raising the alarm CORRUPT",
+               {{"member-id", node::to_hex(member.value)},
+                {"revision", own.hash_revision.value},
+                {"compact-revision", own.compact_revision.value},
+                {"hash", static_cast<std::uint64_t>(own.hash)}});
+  };
+  checks.on_failure = [this](const absl::Status& why) {
+    log_.warn("failed to check the stores for corruption", {telemetry::Field(why)});
+  };
+  return checks;
 }
 
 void Process::on_fatal(const absl::Status& why) {
@@ -437,8 +469,10 @@ int Process::run(const sigset_t& signals) {
       }
       break;
     }
+    tell_when_ready();
     update_gauges();
     compact_if_due();
+    corruption_monitor_->tick(clock_.monotonic());
   }
   stop();
   return failed_.load() ? 1 : 0;
