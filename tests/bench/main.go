@@ -22,7 +22,7 @@ type bench struct {
 func (b *bench) seconds(full, quick int) string { return strconv.Itoa(sized(b, full, quick)) }
 
 func rows() []row {
-	return slices.Concat(putRows(), readRows(), txnRows(), watchRows(), leaseRows(), millionRows())
+	return slices.Concat(putRows(), readRows(), txnRows(), watchRows(), leaseRows(), millionRows(), clusterRows())
 }
 
 func main() {
@@ -114,7 +114,7 @@ func (b *bench) measure(r row) ([]line, error) {
 
 // measureOn runs the row on one server, started for it alone.
 func (b *bench) measureOn(r row, name, binary string) (values, error) {
-	s, err := startSide(name, binary)
+	s, err := startSide(name, binary, r.members)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ type row struct {
 	name    string // short and stable: what the command line takes
 	work    string
 	figures []figure // the first decides which round counts
+	members int      // of the cluster; 0 is 1
 	rounds  int      // of both servers in turn; the better one of each counts. 0 is 1
 	measure func(b *bench, s *side) (values, error)
 }

@@ -16,15 +16,17 @@ import (
 
 const tmpfsMagic = 0x01021994
 
-// side is one server during one row: started fresh on core 0, default flags, on a real disk.
+// side is one server, or the members of one cluster, during one row: started fresh on core 0, default
+// flags, on a real disk. The embedded member is the one that rows talk to: the leader.
 type side struct {
 	name string
 	*member.Member
+	all []*member.Member
 	dir string
 }
 
-// startSide starts a server in a new directory below build/bench.
-func startSide(name, binary string) (*side, error) {
+// startSide starts `members` servers in a new directory below build/bench.
+func startSide(name, binary string, members int) (*side, error) {
 	base := filepath.Join(member.Root(), "build/bench")
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(base, &fs); err != nil {
@@ -37,17 +39,55 @@ func startSide(name, binary string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := member.Start(member.Options{Binary: binary, Dir: dir, Wrap: []string{"taskset", "-c", "0"}})
-	if err != nil {
-		os.RemoveAll(dir)
+	s := &side{name: name, dir: dir}
+	if err := s.start(binary, max(1, members)); err != nil {
+		s.end()
 		return nil, err
 	}
-	return &side{name: name, Member: m, dir: dir}, nil
+	return s, nil
 }
 
-// end kills the server and removes its data.
+func (s *side) start(binary string, members int) error {
+	places, err := placeMembers(members)
+	if err != nil {
+		return err
+	}
+	for i := range members {
+		options := member.Options{Binary: binary, Dir: s.dir, Wrap: []string{"taskset", "-c", "0"}}
+		if members > 1 {
+			options.Name = fmt.Sprintf("m%d", i)
+			options.Dir = filepath.Join(s.dir, options.Name)
+			options.Peers = places[i]
+			if err := os.Mkdir(options.Dir, 0o755); err != nil {
+				return err
+			}
+		}
+		m, err := member.New(options)
+		if err != nil {
+			return err
+		}
+		s.all = append(s.all, m)
+		if err := m.Spawn(); err != nil {
+			return err
+		}
+	}
+	for _, m := range s.all {
+		if err := m.WaitReady(); err != nil {
+			return err
+		}
+	}
+	s.Member = s.all[0]
+	if members == 1 {
+		return nil
+	}
+	return s.findLeader()
+}
+
+// end kills the servers and removes their data.
 func (s *side) end() {
-	s.Kill()
+	for _, m := range s.all {
+		m.Kill()
+	}
 	os.RemoveAll(s.dir)
 }
 
@@ -56,19 +96,25 @@ func (s *side) port() string {
 	return port
 }
 
-// cpu returns the CPU time that all threads of the server have used, ended ones included.
+// cpu returns the CPU time that all threads of all members have used, ended threads included.
 func (s *side) cpu() time.Duration {
 	const schedClock = 2
-	var ts syscall.Timespec
-	clock := ^uintptr(s.Pid())<<3 | schedClock
-	syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0)
-	return time.Duration(ts.Nano())
+	var sum time.Duration
+	for _, m := range s.all {
+		var ts syscall.Timespec
+		clock := ^uintptr(m.Pid())<<3 | schedClock
+		syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0)
+		sum += time.Duration(ts.Nano())
+	}
+	return sum
 }
 
 // anonMB returns the server's anonymous memory in MB (2^20 bytes): what it holds beyond the file
 // pages that the kernel can drop.
-func (s *side) anonMB() float64 {
-	file, err := os.Open(fmt.Sprintf("/proc/%d/status", s.Pid()))
+func (s *side) anonMB() float64 { return anonMBOf(s.Pid()) }
+
+func anonMBOf(pid int) float64 {
+	file, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
