@@ -37,18 +37,24 @@ std::vector<Field> fields_of(const peer::PeerObserver::SnapshotProgress& transfe
 }  // namespace
 
 void PeerLog::peer_added(MemberId peer) {
+  metrics_.peer(peer.value).known->set(1);
   log_.info("added remote peer", {{"remote-peer-id", id_of(peer)}});
 }
 
 void PeerLog::peer_removed(MemberId peer) {
+  metrics_.peer(peer.value).known->set(0);
+  metrics_.peer(peer.value).active->set(0);
   log_.info("removed remote peer", {{"remote-peer-id", id_of(peer)}});
 }
 
 void PeerLog::peer_active(MemberId peer) {
+  metrics_.peer(peer.value).active->set(1);
   log_.info("peer became active", {{"peer-id", id_of(peer)}});
 }
 
 void PeerLog::peer_inactive(MemberId peer, const absl::Status& why) {
+  metrics_.peer(peer.value).active->set(0);
+  metrics_.peer(peer.value).disconnected->add();
   log_.warn("peer became inactive (message send to peer failed)",
             {{"peer-id", id_of(peer)}, Field(why)});
 }
@@ -75,8 +81,25 @@ void PeerLog::stream_refused(MemberId peer, peer::StreamKind kind, const absl::S
       {{"stream-type", peer::stream_name(kind)}, {"remote-peer-id", id_of(peer)}, Field(why)});
 }
 
-void PeerLog::send_failed(MemberId) {
-  metrics_.server_heartbeat_send_failures.add();
+void PeerLog::sent(MemberId peer, std::uint64_t bytes) {
+  metrics_.peer(peer.value).sent_bytes->add(bytes);
+}
+
+void PeerLog::received(MemberId peer, std::uint64_t bytes) {
+  metrics_.peer(peer.value).received_bytes->add(bytes);
+}
+
+void PeerLog::send_failed(MemberId peer) {
+  metrics_.peer(peer.value).send_failures->add();
+}
+
+void PeerLog::receive_failed(MemberId peer) {
+  metrics_.peer(peer.value).receive_failures->add();
+}
+
+void PeerLog::round_trip(MemberId peer, std::chrono::nanoseconds took) {
+  metrics_.peer(peer.value)
+      .round_trip_seconds->observe(std::chrono::duration<double>(took).count());
 }
 
 void PeerLog::dropped(MemberId peer, std::uint64_t messages, const char* queue) {
@@ -112,7 +135,13 @@ void PeerLog::tell(telemetry::LogLevel level, std::string_view message,
   log_.log(level, message, fields, std::source_location::current());
 }
 
+telemetry::PeerMetrics::Snapshots& PeerLog::transfers(const SnapshotProgress& transfer) {
+  telemetry::PeerMetrics& metrics = metrics_.peer(transfer.peer.value);
+  return transfer.way == peer::Direction::kIncoming ? metrics.received : metrics.sent;
+}
+
 void PeerLog::snapshot_started(const SnapshotProgress& transfer) {
+  transfers(transfer).inflight->add(1);
   tell(telemetry::LogLevel::kInfo, "database snapshot transfer began", transfer);
 }
 
@@ -121,9 +150,14 @@ void PeerLog::snapshot_progressed(const SnapshotProgress& transfer) {
 }
 
 void PeerLog::snapshot_finished(const SnapshotProgress& transfer, const absl::Status& status) {
+  const telemetry::PeerMetrics::Snapshots& metrics = transfers(transfer);
+  metrics.inflight->add(-1);
   if (status.ok()) {
+    metrics.success->add();
+    metrics.seconds->observe(std::chrono::duration<double>(transfer.took).count());
     tell(telemetry::LogLevel::kInfo, "database snapshot transfer ended", transfer);
   } else {
+    metrics.failures->add();
     tell(telemetry::LogLevel::kWarn, "database snapshot transfer failed", transfer, status);
   }
 }

@@ -19,7 +19,11 @@ class PeerLog final : public peer::PeerObserver {
   void stream_lost(MemberId peer, peer::StreamKind kind, peer::Direction way,
                    const absl::Status& why) override;
   void stream_refused(MemberId peer, peer::StreamKind kind, const absl::Status& why) override;
+  void sent(MemberId peer, std::uint64_t bytes) override;
+  void received(MemberId peer, std::uint64_t bytes) override;
   void send_failed(MemberId peer) override;
+  void receive_failed(MemberId peer) override;
+  void round_trip(MemberId peer, std::chrono::nanoseconds took) override;
   void dropped(MemberId peer, std::uint64_t messages, const char* queue) override;
   void message_refused(MemberId from, const char* why) override;
   void request_refused(std::string_view remote_address, std::string_view path, int status,
@@ -31,6 +35,7 @@ class PeerLog final : public peer::PeerObserver {
   void snapshot_finished(const SnapshotProgress& transfer, const absl::Status& status) override;
 
  private:
+  telemetry::PeerMetrics::Snapshots& transfers(const SnapshotProgress& transfer);
   void tell(telemetry::LogLevel level, std::string_view message, const SnapshotProgress& transfer,
             const absl::Status& status = absl::OkStatus());
 

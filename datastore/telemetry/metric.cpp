@@ -4,6 +4,7 @@
 #include <deque>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <variant>
 
 #include "datastore/base/check.h"
@@ -82,6 +83,7 @@ std::vector<double> exponential_buckets(double start, double factor, std::size_t
 }
 
 struct MetricRegistry::Families {
+  std::mutex mutex;
   std::map<std::string, Family> by_name;
   // Deques never move what they hold, so the references handed out stay valid.
   std::deque<Counter> counters;
@@ -102,6 +104,7 @@ MetricRegistry::~MetricRegistry() = default;
 
 Counter& MetricRegistry::counter(const std::string& name, const std::string& help,
                                  const Labels& labels, Presence presence) {
+  const std::lock_guard lock(families_->mutex);
   Counter& made = families_->counters.emplace_back(&cells_, cells_.allocate(1));
   families_->add(name, help, prometheus::MetricType::Counter, {labels, presence, &made});
   return made;
@@ -109,6 +112,7 @@ Counter& MetricRegistry::counter(const std::string& name, const std::string& hel
 
 Gauge& MetricRegistry::gauge(const std::string& name, const std::string& help, const Labels& labels,
                              Presence presence) {
+  const std::lock_guard lock(families_->mutex);
   Gauge& made = families_->gauges.emplace_back(
       presence == Presence::kOnceUsed ? std::numeric_limits<double>::quiet_NaN() : 0);
   families_->add(name, help, prometheus::MetricType::Gauge, {labels, presence, &made});
@@ -118,6 +122,7 @@ Gauge& MetricRegistry::gauge(const std::string& name, const std::string& help, c
 Histogram& MetricRegistry::histogram(const std::string& name, const std::string& help,
                                      const std::vector<double>& upper_bounds, const Labels& labels,
                                      Presence presence) {
+  const std::lock_guard lock(families_->mutex);
   const std::uint32_t first = cells_.allocate(upper_bounds.size() + 2);
   Histogram& made = families_->histograms.emplace_back(&cells_, first, upper_bounds);
   families_->add(name, help, prometheus::MetricType::Histogram, {labels, presence, &made});
@@ -126,11 +131,13 @@ Histogram& MetricRegistry::histogram(const std::string& name, const std::string&
 
 void MetricRegistry::counter_from(const std::string& name, const std::string& help,
                                   std::function<double()> source) {
+  const std::lock_guard lock(families_->mutex);
   families_->add(name, help, prometheus::MetricType::Counter,
                  {{}, Presence::kAlways, std::move(source)});
 }
 
 std::vector<prometheus::MetricFamily> MetricRegistry::Collect() const {
+  const std::lock_guard lock(families_->mutex);
   std::vector<prometheus::MetricFamily> result;
   for (const auto& [name, family] : families_->by_name) {
     prometheus::MetricFamily collected;

@@ -90,8 +90,8 @@ enum class Presence {
 };
 
 /// Owns a process's metrics and answers prometheus-cpp's collection with them, families by name.
-/// References returned stay valid as long as the registry. Adding is for the thread that builds it,
-/// before the first Collect; Collect may run on any thread, beside all updates.
+/// References returned stay valid as long as the registry. Any thread may add and Collect, beside
+/// all updates.
 class MetricRegistry : public prometheus::Collectable {
  public:
   MetricRegistry();

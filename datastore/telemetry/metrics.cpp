@@ -394,7 +394,46 @@ GrpcMethodMetrics& Metrics::grpc_method(std::string_view service, std::string_vi
   return metrics;
 }
 
+PeerMetrics& Metrics::peer(std::uint64_t id) {
+  const auto found = peers_.find(id);
+  if (found != peers_.end()) return found->second;
+  const Labels pair = {{"Local", hex(member_id_)}, {"Remote", hex(id)}};
+  const Labels to = {{"To", hex(id)}};
+  const Labels from = {{"From", hex(id)}};
+  const auto transfers = [this](const std::string& way, const Labels& labels) {
+    const std::string name = "etcd_network_snapshot_" + way;
+    return PeerMetrics::Snapshots{
+        &registry_.counter(name + "_success", "Whole states transferred.", labels),
+        &registry_.counter(name + "_failures", "Whole states not transferred.", labels),
+        &registry_.gauge(name + "_inflights_total", "Whole states under way.", labels),
+        &registry_.histogram(name + "_total_duration_seconds", "Time to transfer a whole state.",
+                             exponential_buckets(0.1, 2, 10), labels)};
+  };
+  PeerMetrics metrics;
+  metrics.known = &registry_.gauge("etcd_network_known_peers",
+                                   "1 for each member this one knows, itself included.", pair);
+  metrics.active =
+      &registry_.gauge("etcd_network_active_peers", "1 while a peer can be reached.", pair);
+  metrics.disconnected = &registry_.counter("etcd_network_disconnected_peers_total",
+                                            "How often a peer could no longer be reached.", pair);
+  metrics.sent_bytes =
+      &registry_.counter("etcd_network_peer_sent_bytes_total", "Bytes sent to a peer.", to);
+  metrics.received_bytes = &registry_.counter("etcd_network_peer_received_bytes_total",
+                                              "Bytes received from a peer.", from);
+  metrics.send_failures = &registry_.counter("etcd_network_peer_sent_failures_total",
+                                             "Messages that could not be sent to a peer.", to);
+  metrics.receive_failures = &registry_.counter("etcd_network_peer_received_failures_total",
+                                                "Failures while receiving from a peer.", from);
+  metrics.round_trip_seconds = &registry_.histogram(
+      "etcd_network_peer_round_trip_time_seconds",
+      "Round trip to a peer, probed every few seconds.", exponential_buckets(0.0001, 2, 16), to);
+  metrics.sent = transfers("send", to);
+  metrics.received = transfers("receive", from);
+  return peers_.emplace(id, metrics).first->second;
+}
+
 void Metrics::set_member_id(std::uint64_t id) {
+  member_id_ = id;
   registry_
       .gauge("etcd_server_id", "1 for this member's ID, in hexadecimal.", {{"server_id", hex(id)}})
       .set(1);

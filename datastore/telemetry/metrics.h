@@ -79,6 +79,26 @@ struct GrpcMethodMetrics {
   }
 };
 
+/// What travels between this member and one other, or between it and all.
+struct PeerMetrics {
+  Gauge* known;
+  Gauge* active;
+  Counter* disconnected;
+  Counter* sent_bytes;
+  Counter* received_bytes;
+  Counter* send_failures;
+  Counter* receive_failures;
+  Histogram* round_trip_seconds;
+  struct Snapshots {
+    Counter* success;
+    Counter* failures;
+    Gauge* inflight;
+    Histogram* seconds;
+  };
+  Snapshots sent;
+  Snapshots received;
+};
+
 struct MetricsOptions {
   bool extensive = false;              ///< --metrics=extensive: gRPC latency histograms too
   std::string release;                 ///< holdfast's own release
@@ -201,8 +221,10 @@ class Metrics {
   /// The counters of a method, made at the first call for it. Before the first scrape only.
   GrpcMethodMetrics& grpc_method(std::string_view service, std::string_view method, RpcShape shape);
 
-  /// Shown as etcd_server_id, etcd_network_known_peers. Before the first scrape only.
+  /// Shown as etcd_server_id, etcd_network_known_peers. Once, before peer().
   void set_member_id(std::uint64_t id);
+  /// Those of the member `id`, made at the first call. One thread; keep the reference.
+  PeerMetrics& peer(std::uint64_t id);
   /// Shown as etcd_cluster_version: "3.7". Any time, any thread.
   void set_cluster_version(std::string_view major_minor);
   /// Shown as etcd_server_feature_enabled. Before the first scrape only.
@@ -213,6 +235,8 @@ class Metrics {
   const MetricRegistry& registry() const { return registry_; }
 
  private:
+  std::uint64_t member_id_ = 0;
+  std::map<std::uint64_t, PeerMetrics> peers_;
   struct HealthCheck {
     std::string type;
     std::string name;
