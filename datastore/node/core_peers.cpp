@@ -142,7 +142,7 @@ std::optional<SnapshotInstall> Core::take_install() {
 
 absl::Status Core::installed(const absl::Status& status, Time now) {
   if (!status.ok()) return status;
-  // reload
+  if (absl::Status reloaded = machine_->reload(); !reloaded.ok()) return reloaded;
   durable_index_ = machine_->applied_index();
   durable_term_ = machine_->applied_term();
   obsolete_files_.push_back(std::move(install_->file));
