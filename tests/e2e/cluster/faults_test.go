@@ -1,14 +1,19 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
 	"holdfast/tests/go/cluster"
 	"holdfast/tests/go/workload"
 )
+
+// faultLimit bounds one fault and the way back from it.
+const faultLimit = 2 * cluster.Patience
 
 // storm is a run of faults under load.
 type storm struct {
@@ -27,6 +32,10 @@ type fault struct {
 	act      func(*storm) (heal func(), err error)
 }
 
+// notWithEtcd is what an etcd 3.7.1 does not get over: its streams' read timeout has no effect (its
+// transport sets Dial beside DialContext, which comes first), so it waits on a silent one for ever.
+const notWithEtcd = "connections forgotten"
+
 var faults = []fault{
 	{"leader killed", 3, workload.LeaderLost, (*storm).killLeader},
 	{"follower killed", 2, workload.Unnoticed, (*storm).killFollower},
@@ -40,7 +49,7 @@ var faults = []fault{
 	{"follower cut off", 1, workload.Unnoticed, (*storm).cutFollower},
 	{"all links delayed", 1, workload.Unnoticed, (*storm).delayAll},
 	{"a follower's link slow", 1, workload.Unnoticed, (*storm).slowFollower},
-	{"connections forgotten", 1, workload.LeaderLost, (*storm).forgetConnections},
+	{notWithEtcd, 1, workload.LeaderLost, (*storm).forgetConnections},
 	{"connections reset", 1, workload.Unnoticed, (*storm).resetConnections},
 	{"leadership moved", 2, workload.Unnoticed, (*storm).moveLeader},
 	{"follower far behind", 2, workload.Unnoticed, (*storm).farBehind},
@@ -63,10 +72,16 @@ func runStorms(t *testing.T, size int) {
 		fmt.Printf("seed %d: %d members (%s), %d faults\n", seed, size, *binaryFlag, *faultsFlag)
 		s := start(t, size, time.Duration(*faultsFlag)*time.Minute, snapshotFlags...)
 		st := &storm{suite: s, dice: rand.New(rand.NewPCG(seed, 1)), load: s.load(seed), gaps: workload.Gaps{Election: s.Election()}}
-		for _, f := range drawFaults(st.dice, *faultsFlag) {
-			if err := st.one(f); err != nil {
-				t.Fatalf("%s: %v (seed %d)", f.name, err, seed)
+		for i, f := range drawFaults(st.dice, *faultsFlag) {
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(s.ctx, faultLimit)
+			st.ctx = ctx
+			gap, err := st.one(f)
+			cancel()
+			if err != nil {
+				t.Fatalf("fault %d, %s: %v (seed %d)", i+1, f.name, err, seed)
 			}
+			fmt.Printf("fault %2d %-28s over after %5.1f s, %4d ms without a write\n", i+1, f.name, time.Since(began).Seconds(), gap.Length.Milliseconds())
 		}
 		s.must(s.CheckMemberLists(s.ctx))
 		s.finish(st.load)
@@ -84,7 +99,9 @@ func drawFaults(dice *rand.Rand, count int) []fault {
 		if len(deck) == 0 {
 			for _, f := range faults {
 				for range f.weight {
-					deck = append(deck, f)
+					if strings.Contains(f.name, *kindFlag) && (f.name != notWithEtcd || !strings.Contains(*binaryFlag, "etcd")) {
+						deck = append(deck, f)
+					}
 				}
 			}
 			dice.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
@@ -95,25 +112,26 @@ func drawFaults(dice *rand.Rand, count int) []fault {
 }
 
 // one makes a fault, lets it last, heals it, and waits until the cluster is whole.
-func (s *storm) one(f fault) error {
+func (s *storm) one(f fault) (gap workload.Gap, err error) {
 	began := time.Now()
 	heal, err := f.act(s)
 	if err != nil {
-		return err
+		return gap, err
 	}
 	if heal != nil {
 		s.last(s.Election(), 4*s.Election())
 		heal()
 	}
 	if err := s.WaitHealthy(s.ctx); err != nil {
-		return err
+		return gap, err
 	}
 	if err := s.load.AwaitWrites(s.ctx, 50); err != nil {
-		return err
+		return gap, err
 	}
-	s.gaps.Add(f.name, f.severity, s.load.LongestGap(began))
+	gap = s.load.LongestGap(began)
+	s.gaps.Add(f.name, f.severity, gap)
 	_, err = s.CheckEqual(s.ctx)
-	return err
+	return gap, err
 }
 
 // last waits for a time between the two: how long a fault lasts is part of the fault.

@@ -23,6 +23,7 @@ var (
 	binaryFlag = flag.String("binary", "holdfast", "the members' program: etcd, holdfast or a path; a list with commas is used in turn")
 	seedFlag   = flag.Uint64("seed", 0, "seed of load and faults; 0 chooses one")
 	faultsFlag = flag.Int("faults", 12, "faults per run of TestFaults")
+	kindFlag   = flag.String("kind", "", "only faults whose names contain this")
 	runsFlag   = flag.Int("runs", 1, "runs of TestFaults per size, each with a seed of its own")
 )
 
@@ -67,7 +68,7 @@ func adopt(t *testing.T, c *cluster.Cluster, limit time.Duration) suite {
 		if t.Failed() {
 			folder := filepath.Join(member.Root(), "build/test-logs", "cluster-"+strings.ReplaceAll(t.Name(), "/", "-"))
 			c.SaveLogs(folder)
-			t.Logf("the members' logs are in %s\n%s", folder, c.LogTails(8))
+			t.Logf("the members' logs are in %s\n%s", folder, c.LogTails(4))
 		}
 		c.Close()
 	})

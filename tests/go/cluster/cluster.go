@@ -368,12 +368,22 @@ func copyFile(from, to string) error {
 
 // --- waiting -------------------------------------------------------------------------------------
 
+// Final is an error that no waiting will mend: Until returns it at once.
+type Final struct{ Err error }
+
+func (f Final) Error() string { return f.Err.Error() }
+func (f Final) Unwrap() error { return f.Err }
+
 // Until waits for a condition, which says what it still waits for; the context bounds it.
 func Until(ctx context.Context, condition func() error) error {
 	for {
 		err := condition()
 		if err == nil {
 			return nil
+		}
+		var final Final
+		if errors.As(err, &final) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -433,7 +443,7 @@ func (c *Cluster) WaitServing(ctx context.Context, n *Node) error {
 	return Until(ctx, func() error {
 		select {
 		case <-n.Exited():
-			return fmt.Errorf("%s has ended: %v", n.Name(), n.ExitError())
+			return Final{Err: fmt.Errorf("%s has ended: %v", n.Name(), n.ExitError())}
 		default:
 		}
 		_, err := n.Revision(ctx, c.isLearner(n))

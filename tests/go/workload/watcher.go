@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"holdfast/tests/go/cluster"
+
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -97,7 +99,7 @@ func (w *watcher) awaitRevision(revision int64) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.failure != nil {
-		return w.failure
+		return cluster.Final{Err: w.failure}
 	}
 	if w.revision < revision {
 		return fmt.Errorf("%s has come to revision %d of %d", w.name, w.revision, revision)

@@ -253,7 +253,8 @@ func mayHappen(err error) bool {
 		return true
 	case codes.Unknown: // the official client's own, without a status
 		text := err.Error()
-		return err == context.DeadlineExceeded || err == context.Canceled || strings.Contains(text, "no leader")
+		return err == context.DeadlineExceeded || err == context.Canceled || strings.Contains(text, "no leader") ||
+			strings.Contains(text, "raft proposal dropped") // while leadership is moved; etcd gives it no code
 	case codes.FailedPrecondition:
 		return strings.Contains(err.Error(), "learner") // a client that has not heard of a promotion yet
 	}
@@ -318,8 +319,11 @@ func (w *Workload) AwaitWrites(ctx context.Context, count int) error {
 	return cluster.Until(ctx, func() error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.failure != nil || len(w.acknowledged) >= want {
-			return w.failure
+		if w.failure != nil {
+			return cluster.Final{Err: w.failure}
+		}
+		if len(w.acknowledged) >= want {
+			return nil
 		}
 		return fmt.Errorf("%d acknowledged writes, want %d", len(w.acknowledged), want)
 	})
