@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -35,12 +36,13 @@ const (
 	eventSeconds = 5
 )
 
-// cluster is a member with an API server and a controller manager on it.
+// cluster is a store, one member or several, with an API server and a controller manager on it.
 type cluster struct {
-	dir    string
-	store  *member.Member
-	port   int
-	client *http.Client
+	dir       string
+	store     *member.Member // the only member; nil if there are several
+	endpoints []string       // the members' client addresses
+	port      int
+	client    *http.Client
 
 	apiserver, manager *program
 }
@@ -93,7 +95,17 @@ func startCluster(dir string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{dir: dir, store: store}
+	c := &cluster{dir: dir, store: store, endpoints: []string{store.ClientAddr()}}
+	if err := c.startKubernetes(); err != nil {
+		c.stop()
+		return nil, err
+	}
+	return c, nil
+}
+
+// startOn starts Kubernetes on members that run already, and outlive it.
+func startOn(dir string, endpoints []string) (*cluster, error) {
+	c := &cluster{dir: dir, endpoints: endpoints}
 	if err := c.startKubernetes(); err != nil {
 		c.stop()
 		return nil, err
@@ -120,7 +132,7 @@ func (c *cluster) startKubernetes() error {
 		return err
 	}
 	c.apiserver = &program{name: "kube-apiserver", log: c.path("apiserver.log"), args: []string{
-		"--etcd-servers=" + c.store.ClientURL(),
+		"--etcd-servers=http://" + strings.Join(c.endpoints, ",http://"),
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", c.port),
 		"--tls-cert-file=" + c.path("tls.crt"), "--tls-private-key-file=" + c.path("tls.key"),
 		"--token-auth-file=" + c.path("tokens.csv"), "--authorization-mode=AlwaysAllow",
@@ -225,7 +237,9 @@ func (c *cluster) stop() {
 			p.end(syscall.SIGKILL)
 		}
 	}
-	c.store.Kill()
+	if c.store != nil {
+		c.store.Kill()
+	}
 }
 
 // tail returns the end of a file.

@@ -189,10 +189,10 @@ func (s suite) pagedList() {
 	}
 }
 
-// store connects the official client to the store, past the API server.
+// direct connects the official client to the store, past the API server.
 func (s suite) direct() *clientv3.Client {
 	s.t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{s.store.ClientAddr()}})
+	client, err := clientv3.New(clientv3.Config{Endpoints: s.endpoints})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -249,12 +249,22 @@ func (s suite) watch(path, query string) <-chan change {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s.t.Cleanup(cancel)
-	response, err := s.request(ctx, http.MethodGet, path+"?watch=1&"+query, "", nil)
+	changes, err := s.open(ctx, path, query)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return changes
+}
+
+// open opens a watch; its changes arrive on the channel until the stream or the context ends.
+func (c *cluster) open(ctx context.Context, path, query string) (<-chan change, error) {
+	response, err := c.request(ctx, http.MethodGet, path+"?watch=1&"+query, "", nil)
+	if err != nil {
+		return nil, err
+	}
 	if response.StatusCode != http.StatusOK {
-		s.t.Fatalf("watch %s: %s", path, response.Status)
+		response.Body.Close()
+		return nil, fmt.Errorf("watch %s: %s", path, response.Status)
 	}
 	changes := make(chan change, 10_000)
 	go func() {
@@ -272,7 +282,7 @@ func (s suite) watch(path, query string) <-chan change {
 			}
 		}
 	}()
-	return changes
+	return changes, nil
 }
 
 // next returns the next change that is no bookmark.

@@ -374,8 +374,10 @@ type Final struct{ Err error }
 func (f Final) Error() string { return f.Err.Error() }
 func (f Final) Unwrap() error { return f.Err }
 
-// Until waits for a condition, which says what it still waits for; the context bounds it.
+// Until waits for a condition, which says what it still waits for. The context and Patience bound it.
 func Until(ctx context.Context, condition func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
 	for {
 		err := condition()
 		if err == nil {

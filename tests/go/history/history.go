@@ -7,7 +7,10 @@
 package history
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -37,6 +40,7 @@ type Operation struct {
 	Known    bool  // the server answered
 	Applied  bool  // it took effect
 	Revision int64 // of the write; for a read, the key's mod revision
+	At       int64 // the store's revision that the answer tells
 	seen     int   // events of it found in the server's history
 }
 
@@ -55,38 +59,47 @@ type Register struct {
 	Revision int64
 }
 
-// modelState is a register and the revision of its last change, which for a deleted key is not the
-// register's own. That writes take effect in the order of their revisions is part of the promise,
-// and keeps the search short.
+// step is an operation's part on one key, with its place in the order that the revisions tell: there
+// is only one, so what is left to find out is if it agrees with when calls began and ended, and with
+// what they saw. (To search for any order at all takes too long once an outage has made hundreds of
+// calls overlap, and would promise less.)
+type step struct {
+	*Operation
+	place int
+}
+
+// changes tells if the operation changed its keys.
+func (o *Operation) changes() bool { return o.Kind != Read && o.Applied }
+
+// modelState is a register and how many operations it has seen.
 type modelState struct {
 	Register
-	changed int64
+	steps int
 }
 
 // registerModel is a key under linearizable reads, writes, guarded writes and deletes.
 var registerModel = porcupine.Model{
 	Init: func() any { return modelState{} },
 	Step: func(state, input, _ any) (bool, any) {
-		current, o := state.(modelState), input.(*Operation)
-		if o.Kind == Read {
-			return o.Value == current.Value && o.Revision == current.Revision, current
-		}
-		if o.Kind == Guarded && o.Applied != (current.Revision == o.Expected) {
+		current, o := state.(modelState), input.(step)
+		if o.place != current.steps {
 			return false, current
 		}
-		if !o.Applied {
-			return true, current
-		}
-		if o.Revision <= current.changed {
+		next := modelState{current.Register, current.steps + 1}
+		switch {
+		case o.Kind == Read:
+			return o.Value == current.Value && o.Revision == current.Revision, next
+		case o.Kind == Guarded && o.Applied != (current.Revision == o.Expected):
 			return false, current
+		case o.Kind == Remove && o.Applied:
+			next.Register = Register{}
+		case o.Applied:
+			next.Register = Register{o.Value, o.Revision}
 		}
-		if o.Kind == Remove {
-			return true, modelState{changed: o.Revision}
-		}
-		return true, modelState{Register{o.Value, o.Revision}, o.Revision}
+		return true, next
 	},
 	DescribeOperation: func(input, _ any) string {
-		o := input.(*Operation)
+		o := input.(step)
 		return fmt.Sprintf("%d(%q) %v @%d", o.Kind, o.Value, o.Applied, o.Revision)
 	},
 }
@@ -94,29 +107,91 @@ var registerModel = porcupine.Model{
 // checkTimeout bounds the search for an order; not finding one in time is a failure too.
 const checkTimeout = 60 * time.Second
 
-// Linearizable checks a stretch of operations key by key: those of unknown outcome that took effect
-// must be marked Applied. before is the keys' state at its beginning. It returns the key whose
-// history has no order, or "".
-func Linearizable(before map[string]Register, operations []*Operation) string {
-	byKey := map[string][]porcupine.Operation{}
+// Close gives the operations without an answer the time by which they had taken effect, if they did:
+// before a write with a higher revision was acknowledged, and by ended in any case. Called when the
+// ledger has marked those that took effect.
+func Close(operations []*Operation, ended int64) {
+	var answered []*Operation
+	for _, o := range operations {
+		if o.Known && o.changes() {
+			answered = append(answered, o)
+		}
+	}
+	slices.SortFunc(answered, func(a, b *Operation) int { return cmp.Compare(a.Revision, b.Revision) })
+	// earliest[i] is when the first of answered[i:] was acknowledged.
+	earliest := make([]int64, len(answered)+1)
+	earliest[len(answered)] = ended
+	for i := len(answered) - 1; i >= 0; i-- {
+		earliest[i] = min(earliest[i+1], answered[i].Done)
+	}
+	for _, o := range operations {
+		if !o.Known {
+			o.At = o.Revision
+			after := sort.Search(len(answered), func(i int) bool { return answered[i].Revision > o.Revision })
+			o.Done = max(o.Call, earliest[after])
+		}
+	}
+}
+
+// Disorder says that a key's history has no order, or that none was found in time.
+type Disorder struct {
+	Key      string
+	TimedOut bool
+}
+
+func (d *Disorder) Error() string {
+	if d.TimedOut {
+		return fmt.Sprintf("no order was found for the history of %s within %v", d.Key, checkTimeout)
+	}
+	return fmt.Sprintf("the history of %s is not linearizable", d.Key)
+}
+
+// Linearizable checks a stretch of operations key by key, after Close. before is the keys' state at
+// its beginning. An error is a *Disorder.
+func Linearizable(before map[string]Register, operations []*Operation) error {
+	byKey := map[string][]*Operation{}
 	for _, o := range operations {
 		if !o.Known && !o.Applied {
 			continue // it never happened
 		}
 		for _, key := range o.Keys {
-			byKey[key] = append(byKey[key], porcupine.Operation{ClientId: o.Client, Input: o, Call: o.Call, Return: o.Done})
+			byKey[key] = append(byKey[key], o)
 		}
 	}
 	for key, history := range byKey {
 		if state, exists := before[key]; exists {
-			first := &Operation{Kind: Write, Keys: []string{key}, Value: state.Value, Revision: state.Revision, Applied: true}
-			history = append([]porcupine.Operation{{Input: first, Call: -2, Return: -1}}, history...)
+			history = append(history, &Operation{
+				Kind: Write, Keys: []string{key}, Value: state.Value, Revision: state.Revision, At: state.Revision, Applied: true, Call: -2, Done: -1,
+			})
 		}
-		if porcupine.CheckOperationsTimeout(registerModel, history, checkTimeout) != porcupine.Ok {
-			return key
+		result := porcupine.CheckOperationsTimeout(registerModel, inOrder(history), checkTimeout)
+		if result != porcupine.Ok {
+			return &Disorder{key, result == porcupine.Unknown}
 		}
 	}
-	return ""
+	return nil
+}
+
+// inOrder places a key's operations: by the store's revision, a change before what saw it, and those
+// that only looked at the same revision by when they began.
+func inOrder(history []*Operation) []porcupine.Operation {
+	slices.SortStableFunc(history, func(a, b *Operation) int {
+		if a.At != b.At {
+			return cmp.Compare(a.At, b.At)
+		}
+		if a.changes() != b.changes() {
+			if a.changes() {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.Call, b.Call)
+	})
+	placed := make([]porcupine.Operation, len(history))
+	for i, o := range history {
+		placed[i] = porcupine.Operation{ClientId: o.Client, Input: step{o, i}, Call: o.Call, Return: o.Done}
+	}
+	return placed
 }
 
 // Ledger knows every operation that may appear in the server's history, and replays it.

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -56,17 +57,76 @@ func TestLedgerSeesPlantedFaults(t *testing.T) {
 }
 
 func TestStaleReadIsNotLinearizable(t *testing.T) {
-	first := &Operation{Kind: Write, Keys: []string{"a"}, Value: "v1", Revision: 2, Applied: true, Known: true, Call: 0, Done: 10}
-	second := &Operation{Kind: Write, Keys: []string{"a"}, Value: "v2", Revision: 3, Applied: true, Known: true, Call: 20, Done: 30}
-	fresh := &Operation{Kind: Read, Keys: []string{"a"}, Value: "v2", Revision: 3, Known: true, Call: 40, Done: 50}
-	stale := &Operation{Kind: Read, Keys: []string{"a"}, Value: "v1", Revision: 2, Known: true, Call: 40, Done: 50}
-	if key := Linearizable(nil, []*Operation{first, second, fresh}); key != "" {
-		t.Fatalf("a good history of %s is refused", key)
+	first := &Operation{Kind: Write, Keys: []string{"a"}, Value: "v1", Revision: 2, At: 2, Applied: true, Known: true, Call: 0, Done: 10}
+	second := &Operation{Kind: Write, Keys: []string{"a"}, Value: "v2", Revision: 3, At: 3, Applied: true, Known: true, Call: 20, Done: 30}
+	fresh := &Operation{Kind: Read, Keys: []string{"a"}, Value: "v2", Revision: 3, At: 3, Known: true, Call: 40, Done: 50}
+	stale := &Operation{Kind: Read, Keys: []string{"a"}, Value: "v1", Revision: 2, At: 2, Known: true, Call: 40, Done: 50}
+	wrong := &Operation{Kind: Read, Keys: []string{"a"}, Value: "v1", Revision: 2, At: 3, Known: true, Call: 40, Done: 50}
+	if err := Linearizable(nil, []*Operation{first, second, fresh}); err != nil {
+		t.Fatalf("a good history is refused: %v", err)
 	}
-	if key := Linearizable(nil, []*Operation{first, second, stale}); key != "a" {
+	if err := Linearizable(nil, []*Operation{first, second, stale}); err == nil {
 		t.Fatal("a stale read is accepted")
 	}
-	if key := Linearizable(map[string]Register{"a": {"v0", 1}}, []*Operation{{Kind: Read, Keys: []string{"a"}, Known: true, Call: 1, Done: 2}}); key != "a" {
+	if err := Linearizable(nil, []*Operation{first, second, wrong}); err == nil {
+		t.Fatal("a read that tells a newer revision than it shows is accepted")
+	}
+	if err := Linearizable(map[string]Register{"a": {"v0", 2}}, []*Operation{{Kind: Read, Keys: []string{"a"}, At: 2, Known: true, Call: 1, Done: 2}}); err == nil {
 		t.Fatal("a read that misses the state before is accepted")
+	}
+}
+
+func TestGuardsAndDeletesAreHeldToTheirState(t *testing.T) {
+	write := &Operation{Kind: Write, Keys: []string{"a"}, Value: "v1", Revision: 2, At: 2, Applied: true, Known: true, Call: 0, Done: 10}
+	remove := &Operation{Kind: Remove, Keys: []string{"a"}, Value: "m", Revision: 3, At: 3, Applied: true, Known: true, Call: 0, Done: 90}
+	for name, test := range map[string]struct {
+		last Operation
+		good bool
+	}{
+		"a read before the delete":        {Operation{Kind: Read, Value: "v1", Revision: 2, At: 2}, true},
+		"a read after it":                 {Operation{Kind: Read, At: 3}, true},
+		"a read of what is deleted":       {Operation{Kind: Read, Value: "v1", Revision: 2, At: 3}, false},
+		"a guard that holds":              {Operation{Kind: Guarded, Value: "g", Expected: 0, Revision: 4, At: 4, Applied: true}, true},
+		"a guard that held too late":      {Operation{Kind: Guarded, Value: "g", Expected: 2, Revision: 4, At: 4, Applied: true}, false},
+		"a guard that refused":            {Operation{Kind: Guarded, Expected: 2, Revision: 3, At: 3}, true},
+		"a guard that refused for nought": {Operation{Kind: Guarded, Expected: 2, Revision: 2, At: 2}, false},
+	} {
+		test.last.Keys, test.last.Known, test.last.Call, test.last.Done = []string{"a"}, true, 20, 80
+		if err := Linearizable(nil, []*Operation{write, remove, &test.last}); (err == nil) != test.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestOutagesDoNotHideTheOrder has hundreds of calls wait for the end of an outage together, some of
+// whose answers are lost.
+func TestOutagesDoNotHideTheOrder(t *testing.T) {
+	var operations []*Operation
+	for i := range 4000 {
+		o := &Operation{Kind: Write, Keys: []string{"a"}, Value: fmt.Sprint(i), Applied: true, Revision: int64(2 + i), At: int64(2 + i)}
+		o.Call, o.Done, o.Known = int64(10*i), int64(10*i+5), i%4 != 0
+		if i%1000 < 300 { // an outage ends at the three hundredth
+			o.Call, o.Done = int64(10*(i-i%1000+(i*7)%300)), int64(10*(i-i%1000)+3000+i%300)
+		}
+		if i%3 == 0 {
+			read := *o
+			read.Kind, read.Known = Read, true
+			operations = append(operations, &read)
+		}
+		operations = append(operations, o)
+	}
+	Close(operations, 1_000_000)
+	if err := Linearizable(nil, operations); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range operations[2000:] {
+		if o.Kind == Read && o.Call%10_000 > 5000 { // as from a member that is two writes late
+			o.Revision -= 2
+			o.At, o.Value = o.Revision, fmt.Sprint(o.Revision-2)
+			break
+		}
+	}
+	if err := Linearizable(nil, operations); err == nil {
+		t.Fatal("a stale read is accepted")
 	}
 }

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -96,13 +97,10 @@ func (w *Workload) check(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", n.Name(), err)
 		}
 	}
-	for _, o := range w.operations {
-		if !o.Known {
-			o.Done = ended
-		}
-	}
-	if key := history.Linearizable(nil, w.operations); key != "" {
-		return fmt.Errorf("the history of %s is not linearizable: %s", key, w.around(key))
+	history.Close(w.operations, ended)
+	var disorder *history.Disorder
+	if err := history.Linearizable(nil, w.operations); errors.As(err, &disorder) {
+		return fmt.Errorf("%w:\n%s", err, w.around(disorder.Key))
 	}
 	_, err = w.cluster.CheckEqual(ctx)
 	return err
@@ -155,7 +153,7 @@ func (w *Workload) around(key string) string {
 	var lines []string
 	for _, o := range w.operations {
 		if slices.Contains(o.Keys, key) && (o.Known || o.Applied) {
-			lines = append(lines, fmt.Sprintf("%9.3f to %9.3f ms client %d kind %d value %q expected %d applied %v revision %d known %v",
+			lines = append(lines, fmt.Sprintf("%12.3f to %12.3f ms client %d kind %d value %q expected %d applied %v revision %d known %v",
 				float64(o.Call)/1e6, float64(o.Done)/1e6, o.Client, o.Kind, o.Value, o.Expected, o.Applied, o.Revision, o.Known))
 		}
 	}

@@ -190,7 +190,7 @@ func (w *Workload) call(ctx context.Context, client *clientv3.Client, o *history
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o.Done, o.Known, o.Applied, o.Revision = w.now(), true, applied, revision
+	o.Done, o.Known, o.Applied, o.Revision, o.At = w.now(), true, applied, revision, revision
 	w.highest = max(w.highest, revision)
 	w.answers++
 	if applied {
@@ -207,7 +207,7 @@ func (w *Workload) read(ctx context.Context, client *clientv3.Client, o *history
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o.Done, o.Known = w.now(), true
+	o.Done, o.Known, o.At = w.now(), true, response.Header.Revision
 	for _, kv := range response.Kvs {
 		o.Value, o.Revision = string(kv.Value), kv.ModRevision
 	}

@@ -154,11 +154,11 @@ func (r *run) check(before map[string]history.Register, l *load) error {
 	for _, o := range l.operations {
 		if !o.Known {
 			r.unknown++
-			o.Done = ended // the restarted member has it or never will
 		}
 	}
-	if key := history.Linearizable(before, l.operations); key != "" {
-		return fmt.Errorf("the history of %s is not linearizable", key)
+	history.Close(l.operations, ended) // the restarted member has it or never will
+	if err := history.Linearizable(before, l.operations); err != nil {
+		return err
 	}
 	if err := r.checkLeases(ctx, conn); err != nil {
 		return err

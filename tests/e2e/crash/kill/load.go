@@ -143,7 +143,7 @@ func (l *load) transact(ctx context.Context, o *history.Operation, request *pb.T
 	}
 	l.saw(response.Header)
 	o.Done, o.Known = l.now(), true
-	o.Applied, o.Revision = response.Succeeded, response.Header.Revision
+	o.Applied, o.Revision, o.At = response.Succeeded, response.Header.Revision, response.Header.Revision
 	return response
 }
 
@@ -155,7 +155,7 @@ func (l *load) read(ctx context.Context, client int, key string) {
 		return
 	}
 	l.saw(response.Header)
-	o.Done, o.Known = l.now(), true
+	o.Done, o.Known, o.At = l.now(), true, response.Header.Revision
 	for _, kv := range response.Kvs {
 		o.Value, o.Revision = string(kv.Value), kv.ModRevision
 	}
@@ -182,6 +182,7 @@ func (l *load) write(ctx context.Context, client int, keys ...string) {
 	}
 	l.saw(response.Header)
 	o.Done, o.Known, o.Applied, o.Revision = l.now(), true, true, response.Header.Revision
+	o.At = o.Revision
 }
 
 // guarded writes only if nobody has since a read.
