@@ -8,6 +8,7 @@
 #include "datastore/base/check.h"
 #include "datastore/codec/raft_messages.h"
 #include "datastore/node/identity.h"
+#include "datastore/node/install.h"
 
 namespace holdfast::node {
 
@@ -76,6 +77,19 @@ absl::StatusOr<Bootstrapped> join_cluster(ports::Disk& disk, ports::Random& rand
   return member;
 }
 
+absl::StatusOr<Bootstrapped> begin(ports::Disk& disk, ports::Random& random,
+                                   const BootstrapOptions& options, Bootstrapped member) {
+  if (member.machine->applied_index()) {
+    return absl::DataLossError(absl::StrCat(
+        "there is no log in ", options.wal_directory,
+        ", but the state beside it has applied entry ", member.machine->applied_index().value,
+        ". Nothing was changed. Put the log back, or restore from a snapshot into an empty "
+        "directory."));
+  }
+  return options.join ? join_cluster(disk, random, options, std::move(member))
+                      : begin_cluster(disk, random, options, std::move(member));
+}
+
 absl::Status check_log_fits(const wal::Recovered& log, Index applied,
                             const std::string& directory) {
   if (log.last_index < applied) {
@@ -118,13 +132,18 @@ absl::StatusOr<ForcedCluster> force_cluster(wal::Wal& log, wal::Recovered& recov
   return forced;
 }
 
-absl::StatusOr<Bootstrapped> resume(ports::Disk& disk, ports::Random& random,
-                                    const BootstrapOptions& options, Bootstrapped member) {
+absl::StatusOr<Bootstrapped> resume(ports::Disk& disk, ports::KvBackend& backend,
+                                    ports::Random& random, const BootstrapOptions& options,
+                                    Bootstrapped member) {
   wal::Options wal_options = options.wal;
   wal_options.entries_after = member.machine->applied_index();
   absl::StatusOr<wal::Wal::Opened> log = wal::Wal::open(disk, options.wal_directory, wal_options);
   if (!log.ok()) return log.status();
   wal::Recovered& recovered = log->recovered;
+  const absl::StatusOr<bool> finished = finish_install(
+      disk, options.snapshot_directory, recovered.snapshot, backend, *member.machine);
+  if (!finished.ok()) return finished.status();
+  member.finished_install = *finished;
   if (absl::Status status =
           check_log_fits(recovered, member.machine->applied_index(), options.wal_directory);
       !status.ok()) {
@@ -197,16 +216,15 @@ absl::StatusOr<Bootstrapped> bootstrap(ports::Disk& disk, ports::KvBackend& back
   if (!machine.ok()) return machine.status();
   Bootstrapped member;
   member.machine = *std::move(machine);
-  if (*has_log) return resume(disk, random, options, std::move(member));
-  if (member.machine->applied_index()) {
-    return absl::DataLossError(absl::StrCat(
-        "there is no log in ", options.wal_directory,
-        ", but the state beside it has applied entry ", member.machine->applied_index().value,
-        ". Nothing was changed. Put the log back, or restore from a snapshot into an empty "
-        "directory."));
-  }
-  return options.join ? join_cluster(disk, random, options, std::move(member))
-                      : begin_cluster(disk, random, options, std::move(member));
+  absl::StatusOr<Bootstrapped> ready =
+      *has_log ? resume(disk, backend, random, options, std::move(member))
+               : begin(disk, random, options, std::move(member));
+  if (!ready.ok()) return ready;
+  absl::StatusOr<std::vector<std::string>> removed =
+      remove_received_snapshots(disk, options.snapshot_directory);
+  if (!removed.ok()) return removed.status();
+  ready->removed_snapshots = *std::move(removed);
+  return ready;
 }
 
 }  // namespace holdfast::node

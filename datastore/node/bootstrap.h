@@ -30,10 +30,12 @@ struct JoinedCluster {
   std::vector<statemachine::Member> members;
 };
 
-/// A restart looks only at wal_directory, wal, machine, raft and force_new_cluster: what the disk
-/// holds wins over all else, as in etcd.
+/// A restart looks only at the two directories, wal, machine, raft and force_new_cluster: what the
+/// disk holds wins over all else, as in etcd.
 struct BootstrapOptions {
   std::string wal_directory;
+  /// Where states that a leader sent are received (storage/layout.h).
+  std::string snapshot_directory;
   /// For a new member of a new cluster: who starts it, and which of them this is.
   std::string name;
   std::vector<InitialMember> initial_cluster;
@@ -73,6 +75,10 @@ struct Bootstrapped {
   /// Set when the cluster was forced.
   std::optional<ForcedCluster> forced;
   wal::TornTail torn_tail;
+  /// A state from the leader was installed now, which a crash had kept from it.
+  bool finished_install = false;
+  /// Received files that were of no more use, by name, and are gone.
+  std::vector<std::string> removed_snapshots;
   std::unique_ptr<wal::Wal> wal;
   std::unique_ptr<raft::Raft> raft;
   std::unique_ptr<statemachine::StateMachine> machine;
@@ -82,7 +88,8 @@ struct Bootstrapped {
 /// after the state's applied index are raft's to commit and apply again. Where there is neither,
 /// begins: a new cluster by entries 1..n of term 1, which add its members, as etcd does; a member
 /// that joins by an empty log that bears its identity. A failure there leaves no log: the next
-/// start begins again.
+/// start begins again. A leader's state that was on its way in when the member stopped is installed
+/// if the log had it already, and removed.
 ///
 /// Errors: DataLoss when log and state don't fit together (the log ends before what the state has
 /// applied, or begins after it), saying which file and what to do; those of first_entries(),

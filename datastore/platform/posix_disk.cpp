@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -137,6 +138,22 @@ class PosixFile final : public ports::File {
   const bool no_fsync_;
 };
 
+class MappedFile final : public ports::FileContent {
+ public:
+  MappedFile(void* memory, std::size_t bytes) : memory_(memory), bytes_(bytes) {}
+  ~MappedFile() override {
+    if (bytes_ != 0) ::munmap(memory_, bytes_);
+  }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  BytesView bytes() const override { return {static_cast<const char*>(memory_), bytes_}; }
+
+ private:
+  void* const memory_;
+  const std::size_t bytes_;
+};
+
 std::string parent_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -222,6 +239,19 @@ absl::StatusOr<bool> PosixDisk::exists(const std::string& path) {
   if (::stat(path.c_str(), &info) == 0) return true;
   if (errno == ENOENT || errno == ENOTDIR) return false;
   return errno_status(errno, "stat", path);
+}
+
+absl::StatusOr<std::unique_ptr<ports::FileContent>> PosixDisk::map(const std::string& path) {
+  Descriptor fd(retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
+  if (!fd.valid()) return errno_status(errno, "open", path);
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return errno_status(errno, "stat", path);
+  const auto bytes = static_cast<std::size_t>(info.st_size);
+  if (bytes == 0) return std::make_unique<MappedFile>(nullptr, 0);
+  void* const memory = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd.get(), 0);
+  if (memory == MAP_FAILED) return errno_status(errno, "map", path);
+  ::madvise(memory, bytes, MADV_SEQUENTIAL);
+  return std::make_unique<MappedFile>(memory, bytes);
 }
 
 }  // namespace holdfast::platform

@@ -28,6 +28,8 @@ class PosixDisk final : public ports::Disk {
   absl::Status remove(const std::string& path) override;
   absl::Status sync_directory(const std::string& directory) override;
   absl::StatusOr<bool> exists(const std::string& path) override;
+  /// Mapped, with the kernel reading ahead. Cut short meanwhile, the file ends the process.
+  absl::StatusOr<std::unique_ptr<ports::FileContent>> map(const std::string& path) override;
 
  private:
   const PosixDiskOptions options_;

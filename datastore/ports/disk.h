@@ -33,6 +33,13 @@ class File {
   virtual absl::StatusOr<std::uint64_t> size() = 0;
 };
 
+/// The whole of a file that nobody changes meanwhile. Any thread, as long as this lives.
+class FileContent {
+ public:
+  virtual ~FileContent() = default;
+  virtual BytesView bytes() const = 0;
+};
+
 /// A file system, as the composition root picks it: POSIX, or the simulation's, which forgets what
 /// was not synced. Any number of threads may use one Disk.
 class Disk {
@@ -51,6 +58,24 @@ class Disk {
   /// Makes creations, renames and removals in the directory durable.
   virtual absl::Status sync_directory(const std::string& directory) = 0;
   virtual absl::StatusOr<bool> exists(const std::string& path) = 0;
+  /// For a file read once from front to back, larger than memory perhaps: a disk that can't map
+  /// files copies it. Errors: as open() and read().
+  virtual absl::StatusOr<std::unique_ptr<FileContent>> map(const std::string& path);
 };
+
+inline absl::StatusOr<std::unique_ptr<FileContent>> Disk::map(const std::string& path) {
+  class Copy final : public FileContent {
+   public:
+    BytesView bytes() const override { return bytes_; }
+    Bytes bytes_;
+  };
+  const absl::StatusOr<std::unique_ptr<File>> file = open(path, Open::kRead);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<std::uint64_t> size = (*file)->size();
+  if (!size.ok()) return size.status();
+  auto copy = std::make_unique<Copy>();
+  if (absl::Status read = (*file)->read(0, *size, copy->bytes_); !read.ok()) return read;
+  return copy;
+}
 
 }  // namespace holdfast::ports

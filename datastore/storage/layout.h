@@ -2,6 +2,9 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "datastore/base/ids.h"
+
 namespace holdfast::storage {
 
 /// Where things are in the data directory; see FORMAT.md. Pure: touches no disk.
@@ -17,6 +20,13 @@ inline std::string snapshot_directory(const std::string& data_dir) {
 }
 inline std::string store_directory(const std::string& data_dir) {
   return data_dir + "/member/store";
+}
+
+/// etcd's name for the state at `index`: its 16 hex digits. A file that is not complete yet has
+/// something more at the end.
+inline constexpr char kSnapshotSuffix[] = ".snap.db";
+inline std::string snapshot_file_name(Index index) {
+  return absl::StrCat(absl::Hex(index.value, absl::kZeroPad16), kSnapshotSuffix);
 }
 
 }  // namespace holdfast::storage

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 
 namespace holdfast::storage {
@@ -92,9 +93,21 @@ absl::Status unexpected_nested(Bucket bucket) {
                                           std::string(name_of(bucket)), ": it is not etcd's"));
 }
 
-absl::Status copy_bucket(const BboltReader& snapshot, Bucket bucket, Batches& batches,
-                         Revision& latest) {
+/// Where entries go, one after the other.
+using Sink = absl::FunctionRef<absl::Status(Bucket, BytesView, BytesView)>;
+
+/// One of etcd's buckets. Errors: DataLoss, also when it is not there.
+absl::StatusOr<BboltCursor> open_bucket(const BboltReader& snapshot, Bucket bucket) {
   absl::StatusOr<BboltCursor> cursor = snapshot.bucket(name_of(bucket));
+  if (absl::IsNotFound(cursor.status())) {
+    return absl::DataLossError(
+        absl::StrCat(cursor.status().message(), ": it is no snapshot of etcd's state"));
+  }
+  return cursor;
+}
+
+absl::Status copy_bucket(const BboltReader& snapshot, Bucket bucket, Sink sink, Revision& latest) {
+  absl::StatusOr<BboltCursor> cursor = open_bucket(snapshot, bucket);
   if (!cursor.ok()) return cursor.status();
   for (cursor->seek({}); cursor->valid(); cursor->next()) {
     if (cursor->is_bucket()) return unexpected_nested(bucket);
@@ -105,14 +118,14 @@ absl::Status copy_bucket(const BboltReader& snapshot, Bucket bucket, Batches& ba
       // Keys ascend, so the last is the newest.
       latest = Revision(static_cast<std::int64_t>(load_be64(cursor->key().begin())));
     }
-    if (absl::Status s = batches.add(bucket, cursor->key(), cursor->value()); !s.ok()) return s;
+    if (absl::Status s = sink(bucket, cursor->key(), cursor->value()); !s.ok()) return s;
   }
   return cursor->status();
 }
 
 absl::StatusOr<std::map<Bytes, Bytes>> read_meta(const BboltReader& snapshot) {
   std::map<Bytes, Bytes> meta;
-  absl::StatusOr<BboltCursor> cursor = snapshot.bucket(name_of(Bucket::kMeta));
+  absl::StatusOr<BboltCursor> cursor = open_bucket(snapshot, Bucket::kMeta);
   if (!cursor.ok()) return cursor.status();
   for (cursor->seek({}); cursor->valid(); cursor->next()) {
     if (cursor->is_bucket()) return unexpected_nested(Bucket::kMeta);
@@ -135,7 +148,62 @@ absl::StatusOr<std::vector<std::string>> foreign_buckets(const BboltReader& snap
   return foreign;
 }
 
+/// The number of 8 bytes under one of meta's keys. Errors: DataLoss when it is not there.
+absl::StatusOr<std::uint64_t> meta_number(const std::map<Bytes, Bytes>& meta, const Bytes& name) {
+  const auto found = meta.find(name);
+  if (found == meta.end() || found->second.size() != 8) {
+    return absl::DataLossError(absl::StrCat("the snapshot does not say its ", name));
+  }
+  return load_be64(found->second.data());
+}
+
+/// What makes a member fail later, or apply entries twice, if it is not so (etcd-facts, appendix
+/// A).
+absl::Status check_moment(const BboltReader& snapshot, const std::map<Bytes, Bytes>& meta,
+                          Index index, Term term) {
+  const absl::StatusOr<std::uint64_t> has_index = meta_number(meta, "consistent_index");
+  if (!has_index.ok()) return has_index.status();
+  const absl::StatusOr<std::uint64_t> has_term = meta_number(meta, "term");
+  if (!has_term.ok()) return has_term.status();
+  if (*has_index != index.value || *has_term != term.value) {
+    return absl::DataLossError(absl::StrCat("the snapshot is of entry ", *has_index, " and term ",
+                                            *has_term, ", but was sent as of ", index.value,
+                                            " and ", term.value));
+  }
+  absl::StatusOr<BboltCursor> members = open_bucket(snapshot, Bucket::kMembers);
+  if (!members.ok()) return members.status();
+  members->seek({});
+  if (members->valid()) return absl::OkStatus();
+  return members->status().ok() ? absl::DataLossError("the snapshot knows no members")
+                                : members->status();
+}
+
 }  // namespace
+
+absl::StatusOr<ImportResult> install_snapshot(const BboltReader& snapshot,
+                                              ports::KvBackend& backend, Index index, Term term) {
+  ImportResult result;
+  result.consistent_index = index;
+  absl::StatusOr<std::vector<std::string>> foreign = foreign_buckets(snapshot);
+  if (!foreign.ok()) return foreign.status();
+  result.ignored_buckets = *std::move(foreign);
+  const absl::StatusOr<std::map<Bytes, Bytes>> meta = read_meta(snapshot);
+  if (!meta.ok()) return meta.status();
+  if (absl::Status s = check_moment(snapshot, *meta, index, term); !s.ok()) return s;
+  const absl::Status replaced = backend.replace([&](ports::BackendFill& fill) -> absl::Status {
+    const auto add = [&](Bucket to, BytesView key, BytesView value) {
+      ++result.entries;
+      return fill.add(to, key, value);
+    };
+    for (std::size_t i = 0; i < ports::kBucketCount; ++i) {
+      const auto bucket = static_cast<Bucket>(i);
+      if (absl::Status s = copy_bucket(snapshot, bucket, add, result.latest); !s.ok()) return s;
+    }
+    return absl::OkStatus();
+  });
+  if (!replaced.ok()) return replaced;
+  return result;
+}
 
 absl::StatusOr<ImportResult> import_snapshot(const BboltReader& snapshot, ports::KvBackend& backend,
                                              const RestoreOptions& options) {
@@ -153,7 +221,10 @@ absl::StatusOr<ImportResult> import_snapshot(const BboltReader& snapshot, ports:
     const auto bucket = static_cast<Bucket>(i);
     const bool membership = bucket == Bucket::kMembers || bucket == Bucket::kMembersRemoved;
     if (bucket == Bucket::kMeta || (membership && options.membership)) continue;
-    if (absl::Status s = copy_bucket(snapshot, bucket, batches, result.latest); !s.ok()) return s;
+    const auto add = [&](Bucket to, BytesView key, BytesView value) {
+      return batches.add(to, key, value);
+    };
+    if (absl::Status s = copy_bucket(snapshot, bucket, add, result.latest); !s.ok()) return s;
   }
   if (options.membership) {
     for (const auto& [key, value] : options.membership->members) {

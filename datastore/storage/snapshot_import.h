@@ -48,6 +48,13 @@ struct ImportResult {
   std::vector<std::string> ignored_buckets;
 };
 
+/// Replaces everything in `backend` by `snapshot` as it is: what a follower does with the state
+/// that its leader sent as that of `index` and `term`. All at once (KvBackend::replace), so on any
+/// error nothing has changed. Errors: DataLoss when the snapshot is damaged or not of this moment,
+/// or lacks members or one of etcd's buckets; the backend's.
+absl::StatusOr<ImportResult> install_snapshot(const BboltReader& snapshot,
+                                              ports::KvBackend& backend, Index index, Term term);
+
 /// Fills the empty store `backend` from `snapshot`, in commits of bounded size. Bucket meta is
 /// written in the last commit, with consistent_index: a store without one is unfinished.
 /// Errors: FailedPrecondition when the store is not empty; InvalidArgument for options that
