@@ -241,6 +241,16 @@ void WatchHub::start() {
 }
 
 void WatchHub::on_started(Revision revision) {
+  if (!set_.has_value()) return begin(revision);
+  // No batch carries what the member skipped: history does, or a compaction took it and the watch
+  // ends with the revision of that.
+  set_->jump_to(revision);
+  catch_up();
+  answer_waiting_progress();
+  report();
+}
+
+void WatchHub::begin(Revision revision) {
   set_.emplace(revision);
   arm_progress_timer();
   for (auto& [stream, request] : std::exchange(early_requests_, {})) {
@@ -340,6 +350,12 @@ void WatchHub::start_catch_up(std::shared_ptr<const watch::CatchUp> work) {
   ++catch_ups_;
   const absl::Status status =
       state_.node().run_read([this, work, target = set_->revision()](mvcc::Reader& reader) {
+        if (!reader.holding()) {
+          return state_.post([this, work] {
+            --catch_ups_;
+            put_back(*work);
+          });
+        }
         const mvcc::ReadView& view = reader.view();
         PastRead past = {.slice = read_history(reader, work->interest, work->next_revision,
                                                std::min(target, view.revision), {}),

@@ -94,7 +94,9 @@ class WatchHub {
     Revision revision;
   };
 
+  /// At the beginning, and whenever a leader's state has replaced this member's.
   void on_started(Revision revision);
+  void begin(Revision revision);
   void on_batch(const std::shared_ptr<const watch::EventBatch>& batch);
   void deliver(const std::shared_ptr<const watch::EventBatch>& batch,
                const watch::Delivery& delivery);

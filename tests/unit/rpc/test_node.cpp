@@ -223,11 +223,26 @@ std::uint64_t TestNode::subscribe(
     absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)> deliver,
     node::Mailbox& mailbox) {
   std::lock_guard guard(mutex_);
-  const Revision revision = machine_->store().revision();
-  mailbox.post([started = std::move(started), revision]() mutable { started(revision); });
   using Deliver = absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)>;
-  subscribers_.push_back({std::make_shared<Deliver>(std::move(deliver)), &mailbox});
+  subscribers_.push_back({std::make_shared<absl::AnyInvocable<void(Revision)>>(std::move(started)),
+                          std::make_shared<Deliver>(std::move(deliver)), &mailbox});
+  tell_started(subscribers_.back());
   return subscribers_.size();
+}
+
+void TestNode::tell_started(const Subscriber& subscriber) {
+  subscriber.mailbox->post([started = subscriber.started, revision = machine_->store().revision()] {
+    (*started)(revision);
+  });
+}
+
+void TestNode::take_over(TestNode& leader) {
+  leader.drain();
+  std::lock_guard guard(mutex_);
+  HOLDFAST_CHECK(testing::replace_with(backend_, leader.backend_).ok());
+  HOLDFAST_CHECK(machine_->reload().ok());
+  index_ = machine_->applied_index().value;
+  for (const Subscriber& subscriber : subscribers_) tell_started(subscriber);
 }
 
 void TestNode::unsubscribe(std::uint64_t) {

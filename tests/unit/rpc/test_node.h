@@ -40,6 +40,8 @@ class TestNode final : public node::Node {
   /// Moves everything from the overlay to the backend.
   void drain();
   void compact(std::int64_t revision);
+  /// The state of `leader`, which has seen all that this node has, replaces this one's.
+  void take_over(TestNode& leader);
 
   std::uint64_t next_request_id() override;
   std::shared_ptr<const node::ClusterInfo> cluster() const override;
@@ -85,6 +87,7 @@ class TestNode final : public node::Node {
   void change_members(std::string what, node::MembershipDone done, node::Mailbox& mailbox);
 
   struct Subscriber {
+    std::shared_ptr<absl::AnyInvocable<void(Revision)>> started;
     std::shared_ptr<absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)>> deliver;
     node::Mailbox* mailbox;
   };
@@ -92,6 +95,7 @@ class TestNode final : public node::Node {
   statemachine::Outcome apply(BytesView entry);  // mutex_ held
   void end_batch();                              // mutex_ held
   void run_pool();
+  void tell_started(const Subscriber& subscriber);  // mutex_ held
 
   testing::MemoryBackend backend_;
   mutable std::mutex mutex_;

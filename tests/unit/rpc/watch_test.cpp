@@ -146,6 +146,42 @@ TEST_F(WatchTest, ACompactedStartCancels) {
   EXPECT_EQ(stream.next<WatchResponse>().events(0).kv().mod_revision(), 8);
 }
 
+TEST_F(WatchTest, AfterTheLeadersStateReplacedOursWatchesReadWhatTheySkipped) {
+  TestStream stream = open();
+  stream.send(create("k", "l"));
+  EXPECT_TRUE(stream.next<WatchResponse>().created());
+  TestNode leader;
+  leader.fill("k", 5, 10);
+  node_.take_over(leader);
+  std::vector<mvccpb::Event> events;
+  while (events.size() < 5) {
+    const auto response = stream.next<WatchResponse>();
+    if (response.events_size() == 0) break;
+    events.insert(events.end(), response.events().begin(), response.events().end());
+  }
+  ASSERT_EQ(events.size(), 5U);
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    EXPECT_EQ(events[i].kv().mod_revision(), static_cast<std::int64_t>(i) + 2);
+  }
+  put("k", "live");
+  const auto live = stream.next<WatchResponse>();
+  ASSERT_EQ(live.events_size(), 1);
+  EXPECT_EQ(live.events(0).kv().mod_revision(), 7);
+}
+
+TEST_F(WatchTest, WhatTheLeaderCompactedMeanwhileEndsTheWatchWithThatRevision) {
+  TestStream stream = open();
+  stream.send(create("k", "l"));
+  EXPECT_TRUE(stream.next<WatchResponse>().created());
+  TestNode leader;
+  leader.fill("k", 5, 10);
+  leader.compact(4);
+  node_.take_over(leader);
+  const auto canceled = stream.next<WatchResponse>();
+  EXPECT_TRUE(canceled.canceled());
+  EXPECT_EQ(canceled.compact_revision(), 4);
+}
+
 TEST_F(WatchTest, ProgressIsToldWhenAllWatchesAreLive) {
   put("a", "1");
   TestStream stream = open();
