@@ -41,6 +41,10 @@ class Recorder final : public PeerObserver {
   void round_trip(MemberId peer, std::chrono::nanoseconds) override {
     add(absl::StrCat("probed ", name(peer)));
   }
+  void snapshot_started(const SnapshotProgress& transfer) override {
+    add(absl::StrCat(transfer.way == Direction::kIncoming ? "receiving " : "sending ",
+                     transfer.index.value));
+  }
   void snapshot_finished(const SnapshotProgress& transfer, const absl::Status& status) override {
     add(absl::StrCat(transfer.way == Direction::kIncoming ? "received " : "sent ",
                      transfer.index.value, status.ok() ? " ok" : " failed"));

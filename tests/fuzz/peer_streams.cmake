@@ -1,0 +1,1 @@
+target_link_libraries(fuzz_peer_streams PRIVATE holdfast_peer)
