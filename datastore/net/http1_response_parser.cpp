@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "datastore/net/responder_handle.h"
 #include "datastore/net/text.h"
 
 namespace holdfast::net {
@@ -112,16 +113,17 @@ int Http1ResponseParser::on_headers_complete() {
   if (parser_.status_code == 101) {
     return fail(absl::DataLossError("the peer changed the protocol, unasked"));
   }
-  if (parser_.status_code < 200) return 0;
+  constexpr int kNoBody = 1;  // whatever the headers say
+  if (parser_.status_code < 200) return kNoBody;
   head_.status = static_cast<int>(parser_.status_code);
+  const bool no_body = to_head_ || http_status_has_no_body(head_.status);
   const bool has_length = parser_.content_length != ~std::uint64_t{0};
-  if (!to_head_ && has_length && parser_.content_length > limits_.max_body_bytes) {
+  if (!no_body && has_length && parser_.content_length > limits_.max_body_bytes) {
     return fail(absl::ResourceExhaustedError("the body of the answer is too large"));
   }
   in_body_ = true;
   sink_.on_head(std::exchange(head_, {}));
-  constexpr int kNoBody = 1;
-  return to_head_ ? kNoBody : 0;
+  return no_body ? kNoBody : 0;
 }
 
 int Http1ResponseParser::on_body(BytesView piece) {

@@ -50,7 +50,11 @@ IdleTransports::~IdleTransports() {
 }
 
 std::unique_ptr<Transport> IdleTransports::take() {
-  return idle_.empty() ? nullptr : remove(*idle_.back());
+  while (!idle_.empty()) {
+    std::unique_ptr<Transport> last = remove(*idle_.back());
+    if (last->still_allowed()) return last;
+  }
+  return nullptr;
 }
 
 void IdleTransports::keep(std::unique_ptr<Transport> transport) {

@@ -25,7 +25,9 @@ std::string receive_head(int fd) {
 
 }  // namespace
 
-ClientLoop::ClientLoop(const std::string& url, Http1ClientOptions options) {
+ClientLoop::ClientLoop(const std::string& url, Http1ClientOptions options,
+                       std::shared_ptr<const TransportFactory> tls)
+    : dialer(std::make_shared<Dialer>(resolver, std::move(tls))) {
   const absl::StatusOr<DialAddress> address = DialAddress::parse(url);
   EXPECT_TRUE(address.ok()) << address.status();
   client.emplace(loop, dialer, *address, options);

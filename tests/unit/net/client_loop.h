@@ -13,7 +13,8 @@ namespace holdfast::net {
 /// A loop that the test's own thread turns, and a client on it.
 class ClientLoop {
  public:
-  explicit ClientLoop(const std::string& url, Http1ClientOptions options = {});
+  explicit ClientLoop(const std::string& url, Http1ClientOptions options = {},
+                      std::shared_ptr<const TransportFactory> tls = nullptr);
   explicit ClientLoop(int port, Http1ClientOptions options = {});
 
   /// Turns until `done`; false after twenty seconds.
@@ -23,7 +24,7 @@ class ClientLoop {
 
   EventLoop loop;
   std::shared_ptr<Resolver> resolver = std::make_shared<Resolver>();
-  std::shared_ptr<Dialer> dialer = std::make_shared<Dialer>(resolver);
+  std::shared_ptr<Dialer> dialer;
   std::optional<Http1Client> client;
 };
 

@@ -186,7 +186,6 @@ TEST(Http1Client, RequestsThatCanNotBeSentAreRefused) {
 }
 
 TEST(Http1Client, SilentServerMeetsEachTimeLimit) {
-  TestServer server;
   ScriptedServer silent(2, [](int fd, const std::string&) { wait_for_close(fd); });
   ClientLoop client(silent.port());
   for (const Http1Limits& limits :
@@ -293,6 +292,19 @@ TEST(Http1Client, InterimAnswersAreSkipped) {
   EXPECT_EQ(answer->status, 204);
   EXPECT_FALSE(answer->header("link"));
   EXPECT_EQ(answer->header("y"), "z");
+}
+
+TEST(Http1Client, AnswersThatHaveNoBodyHaveNoneWhateverTheySay) {
+  for (const std::string chunks : {"", "transfer-encoding: chunked\r\n"}) {
+    ScriptedServer server(concat("HTTP/1.1 100 Continue\r\n", chunks,
+                                 "\r\nHTTP/1.1 204 No Content\r\n", chunks,
+                                 "\r\n5\r\nhello\r\n0\r\n\r\n"));
+    ClientLoop client(server.port());
+    const auto answer = client.fetch({});
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    EXPECT_EQ(answer->status, 204);
+    EXPECT_EQ(answer->body, "");
+  }
 }
 
 TEST(Http1Client, BodyMayEndWithTheConnection) {

@@ -1,0 +1,1 @@
+target_link_libraries(fuzz_http1_client PRIVATE holdfast_net)
