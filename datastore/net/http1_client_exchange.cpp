@@ -222,7 +222,7 @@ void Http1ClientExchange::flush() {
   if (transport_ == nullptr) return;
   if (above_low_water_ && output_.size_bytes() <= Http1Call::kLowWaterBytes) {
     above_low_water_ = false;
-    handler_->on_writable();
+    if (!request_whole_) handler_->on_writable();
     if (transport_ == nullptr) return;
   }
   if (!read_timer_.armed()) restart_read_timer();
@@ -245,7 +245,6 @@ void Http1ClientExchange::on_write_failed() {
   if (write_failure_.empty()) write_failure_ = "connection lost";
   output_.clear();
   write_timer_.cancel();
-  reading_paused_ = false;
   // A server that refuses a body answers and closes: what it said is still to be read.
   read_some();
   if (transport_ != nullptr) lose(write_failure_);

@@ -21,6 +21,8 @@ struct Question {
   std::string port;
   EventLoop* loop = nullptr;  // null once withdrawn
   Resolver::Done done;
+
+  std::string name() const { return concat(host, ":", port); }
 };
 
 /// Blocks unless `flags` has AI_NUMERICHOST. Nothing for an address that is none.
@@ -53,16 +55,22 @@ absl::StatusOr<Resolver::Addresses> look_up(const std::string& host, const std::
 struct Resolver::Queue {
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<std::shared_ptr<Question>> waiting;  // as all below, guarded by mutex
+  // All guarded by mutex.
+  std::deque<std::shared_ptr<Question>> waiting;  // until answered or withdrawn
+  std::vector<std::string> under_way;             // names, one per busy thread
+  std::size_t threads = 0;
   bool stopping = false;
-  bool looking_up = false;
-  std::thread thread;
 
   /// Tells the asker, in a task of its loop. Caller holds the mutex.
   static void answer(const std::shared_ptr<Queue>& queue, std::shared_ptr<Question> question,
                      absl::StatusOr<Addresses> answer);
-  /// The thread.
+  /// A thread, which keeps the queue.
   static void run(const std::shared_ptr<Queue>& queue);
+  /// Tells everyone who asked for `name`. Caller holds the mutex.
+  static void answer_all(const std::shared_ptr<Queue>& queue, const std::string& name,
+                         const absl::StatusOr<Addresses>& found);
+  /// The question that waited longest for a name that nobody looks up; null if there is none.
+  std::shared_ptr<Question> next() const;
   void withdraw(const std::shared_ptr<Question>& question);
 };
 
@@ -81,20 +89,42 @@ void Resolver::Queue::answer(const std::shared_ptr<Queue>& queue,
       });
 }
 
+std::shared_ptr<Question> Resolver::Queue::next() const {
+  for (const std::shared_ptr<Question>& question : waiting) {
+    if (std::find(under_way.begin(), under_way.end(), question->name()) == under_way.end()) {
+      return question;
+    }
+  }
+  return nullptr;
+}
+
+void Resolver::Queue::answer_all(const std::shared_ptr<Queue>& queue, const std::string& name,
+                                 const absl::StatusOr<Addresses>& found) {
+  std::erase_if(queue->waiting, [&](const std::shared_ptr<Question>& question) {
+    if (question->name() != name) return false;
+    answer(queue, question, found);
+    return true;
+  });
+}
+
 void Resolver::Queue::run(const std::shared_ptr<Queue>& queue) {
   std::unique_lock<std::mutex> lock(queue->mutex);
+  std::shared_ptr<Question> question;
   for (;;) {
-    queue->changed.wait(lock, [&] { return queue->stopping || !queue->waiting.empty(); });
-    if (queue->stopping) return;
-    const std::shared_ptr<Question> question = std::move(queue->waiting.front());
-    queue->waiting.pop_front();
-    queue->looking_up = true;
+    queue->changed.wait(lock,
+                        [&] { return queue->stopping || (question = queue->next()) != nullptr; });
+    if (queue->stopping) break;
+    const std::string name = question->name();
+    queue->under_way.push_back(name);
     lock.unlock();
-    absl::StatusOr<Addresses> found = look_up(question->host, question->port, AI_ADDRCONFIG);
+    const absl::StatusOr<Addresses> found = look_up(question->host, question->port, AI_ADDRCONFIG);
     lock.lock();
-    queue->looking_up = false;
-    answer(queue, question, std::move(found));
+    question.reset();
+    std::erase(queue->under_way, name);
+    answer_all(queue, name, found);
   }
+  --queue->threads;
+  queue->changed.notify_all();
 }
 
 void Resolver::Queue::withdraw(const std::shared_ptr<Question>& question) {
@@ -109,19 +139,11 @@ Resolver::Resolver() : queue_(std::make_shared<Queue>()) {
 }
 
 Resolver::~Resolver() {
-  bool busy = false;
-  {
-    const std::lock_guard<std::mutex> lock(queue_->mutex);
-    queue_->stopping = true;
-    busy = queue_->looking_up;
-  }
+  std::unique_lock<std::mutex> lock(queue_->mutex);
+  queue_->stopping = true;
   queue_->changed.notify_all();
-  if (!queue_->thread.joinable()) return;
-  if (busy) {
-    queue_->thread.detach();  // it keeps the queue
-  } else {
-    queue_->thread.join();
-  }
+  // Those that wait leave at once; those that look something up leave when they can.
+  queue_->changed.wait(lock, [&] { return queue_->threads == queue_->under_way.size(); });
 }
 
 std::unique_ptr<Resolver::Lookup> Resolver::resolve(EventLoop& loop, std::string host,
@@ -151,9 +173,13 @@ std::unique_ptr<Resolver::Lookup> Resolver::resolve(EventLoop& loop, std::string
                                                       ": too many names wait for the ",
                                                       "name server, which is slow or down")));
   } else {
+    const bool new_name =
+        std::none_of(queue_->waiting.begin(), queue_->waiting.end(),
+                     [&](const auto& other) { return other->name() == question->name(); });
     queue_->waiting.push_back(question);
-    if (!queue_->thread.joinable()) {
-      queue_->thread = std::thread([queue = queue_] { Queue::run(queue); });
+    if (new_name && queue_->threads < kMaxThreads) {
+      ++queue_->threads;
+      std::thread([queue = queue_] { Queue::run(queue); }).detach();
     }
     queue_->changed.notify_one();
   }

@@ -21,12 +21,14 @@ struct SocketAddress {
   int family() const { return storage.ss_family; }
 };
 
-/// Looks names up without blocking a loop: one thread that calls getaddrinfo, started by the first
-/// name that needs it (addresses and an empty queue never do), one name at a time, at most
-/// kMaxWaiting waiting. Any thread may ask. Destroying it does not wait for a name server: a lookup
-/// under way is left to end by itself, and nobody hears of it.
+/// Looks names up without blocking a loop: a few threads that call getaddrinfo, started by the
+/// first names that need them (addresses never do). A name that several ask for is looked up once,
+/// so that one that hangs takes up one thread. At most kMaxWaiting questions wait. Any thread may
+/// ask. Destroying it does not wait for a name server: a lookup under way is left to end by itself,
+/// and nobody hears of it.
 class Resolver {
  public:
+  static constexpr std::size_t kMaxThreads = 4;
   static constexpr std::size_t kMaxWaiting = 256;
   static constexpr std::size_t kMaxAddresses = 8;
 

@@ -485,6 +485,23 @@ TEST(Dialer, GivesUpAnAttempt) {
   EXPECT_FALSE(told);
 }
 
+TEST(Resolver, TellsEveryoneWhoAsks) {
+  EventLoop loop;
+  Resolver resolver;
+  std::vector<std::unique_ptr<Resolver::Lookup>> lookups;
+  int told = 0;
+  for (int i = 0; i < 40; ++i) {
+    lookups.push_back(resolver.resolve(loop, "localhost", std::to_string(1 + i % 10),
+                                       [&](absl::StatusOr<Resolver::Addresses> found) {
+                                         EXPECT_TRUE(found.ok()) << found.status();
+                                         ++told;
+                                       }));
+  }
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (told < 40 && std::chrono::steady_clock::now() < deadline) loop.run_turn(milliseconds(1));
+  EXPECT_EQ(told, 40);
+}
+
 TEST(Resolver, ForgetsWithdrawnQuestions) {
   EventLoop loop;
   bool told = false;
