@@ -26,6 +26,7 @@ struct Family {
   std::string help;
   prometheus::MetricType type;
   std::vector<Series> series;
+  std::function<MetricRegistry::Samples()> samples;  // null but for a family of samples_from()
 };
 
 prometheus::ClientMetric::Histogram snapshot(const Histogram& histogram) {
@@ -47,11 +48,16 @@ bool is_unused(prometheus::MetricType type, const prometheus::ClientMetric& metr
   return metric.counter.value == 0 && metric.histogram.sample_count == 0;
 }
 
-prometheus::ClientMetric snapshot(const Series& series) {
+prometheus::ClientMetric labelled(const Labels& labels) {
   prometheus::ClientMetric result;
-  for (const auto& [name, value] : series.labels) {
+  for (const auto& [name, value] : labels) {
     result.label.push_back({name, value});
   }
+  return result;
+}
+
+prometheus::ClientMetric snapshot(const Series& series) {
+  prometheus::ClientMetric result = labelled(series.labels);
   if (const auto* counter = std::get_if<const Counter*>(&series.metric)) {
     result.counter.value = static_cast<double>((*counter)->value());
   } else if (const auto* gauge = std::get_if<const Gauge*>(&series.metric)) {
@@ -92,7 +98,7 @@ struct MetricRegistry::Families {
 
   void add(const std::string& name, const std::string& help, prometheus::MetricType type,
            Series series) {
-    auto [place, fresh] = by_name.try_emplace(name, Family{help, type, {}});
+    auto [place, fresh] = by_name.try_emplace(name, Family{help, type, {}, {}});
     HOLDFAST_CHECK(fresh || place->second.type == type);
     place->second.series.push_back(std::move(series));
   }
@@ -136,6 +142,14 @@ void MetricRegistry::counter_from(const std::string& name, const std::string& he
                  {{}, Presence::kAlways, std::move(source)});
 }
 
+void MetricRegistry::samples_from(const std::string& name, const std::string& help,
+                                  prometheus::MetricType type, std::function<Samples()> source) {
+  HOLDFAST_CHECK(type == prometheus::MetricType::Counter || type == prometheus::MetricType::Gauge);
+  const bool fresh =
+      families_->by_name.try_emplace(name, Family{help, type, {}, std::move(source)}).second;
+  HOLDFAST_CHECK(fresh);
+}
+
 std::vector<prometheus::MetricFamily> MetricRegistry::Collect() const {
   const std::lock_guard lock(families_->mutex);
   std::vector<prometheus::MetricFamily> result;
@@ -149,6 +163,12 @@ std::vector<prometheus::MetricFamily> MetricRegistry::Collect() const {
       if (series.presence == Presence::kAlways || !is_unused(family.type, metric)) {
         collected.metric.push_back(std::move(metric));
       }
+    }
+    for (const auto& [labels, value] : family.samples ? family.samples() : Samples()) {
+      prometheus::ClientMetric metric = labelled(labels);
+      metric.counter.value = value;
+      metric.gauge.value = value;
+      collected.metric.push_back(std::move(metric));
     }
     if (!collected.metric.empty()) {
       result.push_back(std::move(collected));

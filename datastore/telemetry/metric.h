@@ -109,6 +109,13 @@ class MetricRegistry : public prometheus::Collectable {
   void counter_from(const std::string& name, const std::string& help,
                     std::function<double()> source);
 
+  /// A family whose series come and go: `source` is asked at each scrape, on the scraping thread,
+  /// for all of them. Whoever keeps them bounds their number. Nothing is printed while there are
+  /// none.
+  using Samples = std::vector<std::pair<Labels, double>>;
+  void samples_from(const std::string& name, const std::string& help, prometheus::MetricType type,
+                    std::function<Samples()> source);
+
   std::vector<prometheus::MetricFamily> Collect() const override;
   /// All families in Prometheus' text format, version 0.0.4.
   std::string text() const;

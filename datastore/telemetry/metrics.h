@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "datastore/telemetry/metric.h"
+#include "datastore/telemetry/tls_metrics.h"
 
 namespace holdfast::telemetry {
 
@@ -233,6 +234,9 @@ class Metrics {
   /// The whole exposition in Prometheus' text format. Any thread.
   std::string text() const { return registry_.text(); }
   const MetricRegistry& registry() const { return registry_; }
+
+  /// What TLS tells of itself; shown once there is any.
+  TlsMetrics tls{registry_};
 
  private:
   std::uint64_t member_id_ = 0;

@@ -51,6 +51,37 @@ TEST(Histogram, BoundsIncludeTheirValueAndPrintCumulatively) {
                                          "h_bucket{le=\"+Inf\"} 4\n"));
 }
 
+TEST(TlsMetrics, ShowWhatIsInUseAndWhatFailed) {
+  MetricRegistry registry;
+  TlsMetrics tls(registry);
+  EXPECT_EQ(registry.text(), "");
+  tls.set_in_use("peer", {{"peer-cert-file", "CN=m1", "0A", 1'800'000'000}}, "ab12");
+  tls.count_failure("peer", "accepted", "expired", "CN=late");
+  tls.count_reload("peer", "refused");
+  const std::string text = registry.text();
+  EXPECT_THAT(text, HasSubstr("holdfast_tls_certificate_not_after_seconds{certificate=\"peer-cert-"
+                              "file\",subject=\"CN=m1\",serial=\"0A\"} 1800000000\n"));
+  EXPECT_THAT(text,
+              HasSubstr("holdfast_tls_trusted_bundle_info{endpoint=\"peer\",sha256=\"ab12\"} 1"));
+  EXPECT_THAT(text,
+              HasSubstr("holdfast_tls_failures_total{endpoint=\"peer\",direction=\"accepted\","
+                        "reason=\"expired\",certificate=\"CN=late\"} 1\n"));
+  EXPECT_THAT(text,
+              HasSubstr("holdfast_tls_reloads_total{endpoint=\"peer\",outcome=\"refused\"} 1"));
+}
+
+TEST(TlsMetrics, StrangersCannotMakeSeriesWithoutEnd) {
+  MetricRegistry registry;
+  TlsMetrics tls(registry);
+  constexpr std::size_t kStrangers = 10 * TlsMetrics::kMaxSubjects;
+  for (std::size_t i = 0; i < kStrangers; ++i) {
+    tls.count_failure("peer", "accepted", "untrusted", "CN=" + std::to_string(i));
+  }
+  const std::string text = registry.text();
+  EXPECT_LE(std::count(text.begin(), text.end(), '\n'), TlsMetrics::kMaxSubjects + 3);
+  EXPECT_THAT(text, HasSubstr("certificate=\"other\"} 1152\n"));
+}
+
 TEST(Registry, HidesWhatWasNeverUsed) {
   MetricRegistry registry;
   Counter& counter = registry.counter("c", "", {}, Presence::kOnceUsed);
