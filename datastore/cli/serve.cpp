@@ -18,6 +18,7 @@
 #include "datastore/cli/first_start.h"
 #include "datastore/cli/member_log.h"
 #include "datastore/cli/peer_log.h"
+#include "datastore/cli/tls.h"
 #include "datastore/codec/internal_request.h"
 #include "datastore/config/feature_gates.h"
 #include "datastore/config/parse.h"
@@ -55,6 +56,7 @@ constexpr std::chrono::seconds kStopGrace{5};
 /// Between two looks at gauges and at what compacts by itself.
 constexpr std::chrono::milliseconds kHousekeepingInterval{100};
 constexpr std::size_t kMaxEventLoops = 8;
+constexpr std::string_view kMetricsFlag = "--listen-metrics-urls";
 
 /// Runs answers where they arise.
 class InPlaceMailbox final : public node::Mailbox {
@@ -162,8 +164,9 @@ class Process {
   absl::Status open_member();
   absl::Status open_peer_port(MemberId self, ClusterId cluster);
   absl::Status open_doors();
-  absl::Status add_listeners(const std::vector<config::Url>& urls, const net::Endpoint& endpoint,
-                             const char* flag);
+  absl::Status add_listeners(const std::vector<config::Url>& urls, net::Endpoint endpoint,
+                             std::string_view flag);
+  void log_served() const;
   void tell_when_ready();
   node::CorruptionMonitor::Options corruption_checks();
   void on_fatal(const absl::Status& why);
@@ -188,8 +191,16 @@ class Process {
   std::unique_ptr<rpc::Rpc> rpc_;               // the loops' mailboxes: outlives node and server
   std::unique_ptr<node::Member> member_;
   std::unique_ptr<http::NodeHealth> health_;
+  std::unique_ptr<Tls> tls_;
   std::unique_ptr<net::Server> server_;
-  std::vector<std::string> client_urls_;  // as bound
+  /// A client URL as bound, and what is spoken there.
+  struct Opened {
+    std::string url;
+    net::Serves serves;
+    bool plain;
+    bool secure;
+  };
+  std::vector<Opened> opened_;
   std::optional<node::AutoCompaction> auto_compaction_;
   std::optional<node::CorruptionMonitor> corruption_monitor_;
   bool told_ready_ = false;
@@ -266,7 +277,9 @@ absl::Status Process::open_peer_port(MemberId self, ClusterId cluster) {
   peers.self = self;
   peers.cluster = cluster;
   peers.snapshot_directory = storage::snapshot_directory(options_.data_dir);
-  peers.listen_urls = config::url_texts(options_.listen_peer_urls);
+  peers.listen_urls = tls_->peer_listen_urls();
+  peers.accept_tls = tls_->peer_acceptor();
+  peers.dial_tls = tls_->peer_dialer();
   peers.advertise_urls = config::url_texts(options_.initial_advertise_peer_urls);
   peers.api_version = config::kEtcdVersion;
   peers.storage_version = kStorageVersion;
@@ -285,16 +298,17 @@ absl::Status Process::open_peer_port(MemberId self, ClusterId cluster) {
   return absl::OkStatus();
 }
 
-absl::Status Process::add_listeners(const std::vector<config::Url>& urls,
-                                    const net::Endpoint& endpoint, const char* flag) {
-  for (const config::Url& url : urls) {
-    const absl::StatusOr<std::string> bound = server_->add_listener(url.str(), endpoint);
+absl::Status Process::add_listeners(const std::vector<config::Url>& urls, net::Endpoint endpoint,
+                                    std::string_view flag) {
+  for (TlsDoor& door : tls_->client_doors(urls)) {
+    endpoint.transports = std::move(door.transports);
+    const absl::StatusOr<std::string> bound = server_->add_listener(door.url.str(), endpoint);
     if (!bound.ok()) {
       return absl::Status(bound.status().code(),
                           absl::StrCat(bound.status().message(), "; free the address, or set ",
-                                       flag, " to another"));
+                                       std::string(flag), " to another"));
     }
-    if (endpoint.serves != net::Serves::kHttpOnly) client_urls_.push_back(*bound);
+    if (flag != kMetricsFlag) opened_.push_back({*bound, endpoint.serves, door.plain, door.secure});
     log_.info("listening", {{"flag", flag}, {"address", *bound}});
   }
   return absl::OkStatus();
@@ -331,8 +345,10 @@ absl::Status Process::open_doors() {
   pages.cors = options_.cors;
   pages.host_whitelist = options_.host_whitelist;
   if (options_.enable_grpc_gateway) {
+    const auto within =
+        std::make_shared<const net::Endpoint>(net::Endpoint{.serves = net::Serves::kGrpcOnly});
     pages.gateway = std::make_shared<http::Gateway>(
-        http::make_grpc_loopback(options_.listen_client_urls.front().str()));
+        http::make_grpc_loopback([this, within] { return server_->connect_within(within); }));
   }
   const auto client_pages = std::make_shared<http::Pages>(pages, *health_, metrics_, log_);
   const bool http_apart = !options_.listen_client_http_urls.empty();
@@ -351,7 +367,7 @@ absl::Status Process::open_doors() {
     status = add_listeners(options_.listen_metrics_urls,
                            {.serves = net::Serves::kHttpOnly,
                             .http = std::make_shared<http::Pages>(pages, *health_, metrics_, log_)},
-                           "--listen-metrics-urls");
+                           kMetricsFlag);
   }
   return status;
 }
@@ -360,6 +376,9 @@ absl::Status Process::start() {
   if (options_.memory_mlock) {
     if (absl::Status status = platform::lock_memory(); !status.ok()) return status;
   }
+  absl::StatusOr<std::unique_ptr<Tls>> tls = Tls::open(options_, log_, metrics_);
+  if (!tls.ok()) return tls.status();
+  tls_ = *std::move(tls);
   if (absl::Status status = check_first_start(); !status.ok()) return status;
   if (absl::Status status = open_member(); !status.ok()) return status;
   if (absl::Status status = open_doors(); !status.ok()) return status;
@@ -382,11 +401,24 @@ absl::Status Process::start() {
   transport_->start(*member_, *member_);
   rpc_->set_serving(true);
   tell_when_ready();
-  for (const std::string& url : client_urls_) {
-    log_.info("serving client traffic insecurely; this is strongly discouraged!",
-              {{"traffic", "grpc+http"}, {"address", url}});
-  }
+  log_served();
+  tls_->start([this] { server_->recheck_connections(); });
   return absl::OkStatus();
+}
+
+void Process::log_served() const {
+  for (const Opened& each : opened_) {
+    const std::string_view traffic = each.serves == net::Serves::kGrpcAndHttp ? "grpc+http"
+                                     : each.serves == net::Serves::kGrpcOnly  ? "grpc"
+                                                                              : "http";
+    if (each.plain) {
+      log_.info("serving client traffic insecurely; this is strongly discouraged!",
+                {{"traffic", traffic}, {"address", each.url}});
+    }
+    if (each.secure) {
+      log_.info("serving client traffic securely", {{"traffic", traffic}, {"address", each.url}});
+    }
+  }
 }
 
 /// Once there is a leader, as etcd: before that only serializable reads find an answer.
@@ -479,6 +511,7 @@ int Process::run(const sigset_t& signals) {
 }
 
 void Process::stop() {
+  tls_->stop();
   if (!failed_.load()) member_->hand_over(std::chrono::milliseconds(options_.election_timeout_ms));
   rpc_->set_serving(false);
   server_->stop(kStopGrace);

@@ -36,7 +36,8 @@ constexpr std::string_view kReusesAddress = "holdfast always listens so, as etcd
 constexpr std::string_view kElectsAtOnce = "a single member elects itself at once.";
 constexpr std::string_view kLaterMembers =
     "it concerns clusters of more than one member, which a later release brings.";
-constexpr std::string_view kLaterTls = "TLS comes with a later release.";
+constexpr std::string_view kLaterTls =
+    "certificates are not generated, and TLS chooses among strong ciphers by itself.";
 constexpr std::string_view kLaterAuth = "users and roles come with a later release.";
 
 std::vector<Flag> member_flags() {
@@ -235,7 +236,7 @@ std::vector<Flag> security_flags() {
        "Names of which a peer's certificate must carry one.", kUsed, kNoReason,
        "peer-transport-security.allowed-hostname"},
       {"peer-skip-client-san-verification", kSecurity, AT(peer_tls.skip_client_san_verification),
-       "Do not compare a peer's address with its certificate.", kLater, kLaterTls,
+       "Do not compare a peer's address with its certificate.", kUsed, kNoReason,
        "peer-transport-security.skip-client-san-verification"},
       {"peer-auto-tls", kSecurity, AT(peer_tls.auto_tls),
        "Speak to peers with a generated certificate.", kUsed, kNoReason,
@@ -246,10 +247,9 @@ std::vector<Flag> security_flags() {
        "Years that generated certificates are good for.", kLater, kLaterTls},
       {"cipher-suites", kSecurity, AT(cipher_suites), "TLS cipher suites to allow; empty chooses.",
        kLater, kLaterTls},
-      {"tls-min-version", kSecurity, AT(tls_min_version), "Oldest TLS version: TLS1.2 or TLS1.3.",
-       kLater, kLaterTls},
+      {"tls-min-version", kSecurity, AT(tls_min_version), "Oldest TLS version: TLS1.2 or TLS1.3."},
       {"tls-max-version", kSecurity, AT(tls_max_version),
-       "Newest TLS version: TLS1.2 or TLS1.3; empty chooses.", kLater, kLaterTls},
+       "Newest TLS version: TLS1.2 or TLS1.3; empty chooses."},
       {"cors", kSecurity, AT(cors), "Web origins that may call the JSON API; * or empty for all."},
       {"host-whitelist", kSecurity, AT(host_whitelist),
        "Host names that HTTP requests without TLS may use; * or empty for all."},
@@ -350,6 +350,10 @@ std::vector<Flag> holdfast_flags() {
   return {
       {"event-loops", kHoldfast, AT(event_loops),
        "Threads that serve connections; 0 chooses by the number of cores."},
+      {"accept-plain-and-tls", kHoldfast, AT(accept_plain_and_tls),
+       "Every client and peer URL that has certificates takes plain connections and TLS alike, "
+       "whatever its scheme: for the time of a switch from one to the other, as it lets anyone in "
+       "who leaves TLS out."},
   };
 }
 

@@ -153,6 +153,7 @@ struct Options {
 
   // -- holdfast's own
   std::uint64_t event_loops = 0;  ///< 0: by the number of cores
+  bool accept_plain_and_tls = false;
 
   // -- where the values came from
   std::string config_file;

@@ -6,6 +6,7 @@
 #include "datastore/config/feature_gates.h"
 #include "datastore/config/flags.h"
 #include "datastore/config/go_values.h"
+#include "datastore/config/tls_checks.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 
@@ -187,16 +188,6 @@ absl::Status refuse_flags_without_meaning(const Options& options, std::vector<No
   return absl::OkStatus();
 }
 
-bool has_any_secure(const std::vector<Url>& urls) {
-  return std::ranges::any_of(urls, &Url::secure);
-}
-
-bool any_given(const Options& options, std::initializer_list<std::string_view> names) {
-  return std::ranges::any_of(names, [&](std::string_view name) {
-    return options.explicitly_set.contains(std::string(name));
-  });
-}
-
 void add_notices(const Options& options, std::vector<Notice>& notices) {
   using telemetry::LogLevel;
   if (options.listen_client_http_urls.empty()) {
@@ -307,40 +298,7 @@ absl::Status validate(const Options& options, std::vector<Notice>& notices) {
     return status;
   }
   add_notices(options, notices);
-  return refuse_what_this_release_lacks(options);
-}
-
-absl::Status refuse_what_this_release_lacks(const Options& options) {
-  if (has_any_secure(options.listen_client_urls) || has_any_secure(options.listen_metrics_urls) ||
-      has_any_secure(options.listen_client_http_urls) || has_any_secure(options.listen_peer_urls)) {
-    return invalid(
-        "this release does not speak TLS yet: listen on http URLs, on an address that "
-        "only trusted clients reach");
-  }
-  if (any_given(options, {"cert-file",
-                          "key-file",
-                          "client-cert-auth",
-                          "client-cert-file",
-                          "client-key-file",
-                          "client-crl-file",
-                          "client-cert-allowed-hostname",
-                          "trusted-ca-file",
-                          "auto-tls",
-                          "peer-cert-file",
-                          "peer-key-file",
-                          "peer-client-cert-auth",
-                          "peer-client-cert-file",
-                          "peer-client-key-file",
-                          "peer-trusted-ca-file",
-                          "peer-cert-allowed-cn",
-                          "peer-cert-allowed-hostname",
-                          "peer-auto-tls",
-                          "peer-crl-file",
-                          "client-transport-security",
-                          "peer-transport-security"})) {
-    return invalid("this release does not speak TLS yet: remove the certificate settings");
-  }
-  return absl::OkStatus();
+  return check_tls(options, notices);
 }
 
 absl::StatusOr<AutoCompaction> auto_compaction(const Options& options) {

@@ -24,10 +24,6 @@ struct Notice {
 /// notices: gets what should be logged. Errors: InvalidArgument, one sentence that says what to do.
 absl::Status validate(const Options& options, std::vector<Notice>& notices);
 
-/// What this release cannot do yet: TLS. Part of validate; whoever adds it takes its lines out
-/// here.
-absl::Status refuse_what_this_release_lacks(const Options& options);
-
 /// --auto-compaction-mode and -retention together.
 absl::StatusOr<AutoCompaction> auto_compaction(const Options& options);
 

@@ -4,6 +4,8 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
 
@@ -150,9 +152,12 @@ TlsFailure TlsSession::failure_of(int ssl_error) const {
 }
 
 std::string TlsSession::report(TlsFailure failure) {
-  if (!reported_) {
-    reported_ = true;
-    context_->observer().handshake_failed(settings(), role_, remote_, server_name_, failure);
+  if (!std::exchange(reported_, true)) {
+    const char* asked_for = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
+    const std::string_view name = role_ == TlsRole::kClient ? std::string_view(server_name_)
+                                  : asked_for != nullptr    ? std::string_view(asked_for)
+                                                            : std::string_view();
+    context_->observer().handshake_failed(settings(), role_, remote_, name, failure);
   }
   return std::move(failure.text);
 }

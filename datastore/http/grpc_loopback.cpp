@@ -1,32 +1,39 @@
 #include "datastore/http/grpc_loopback.h"
 
+#include <fcntl.h>
+#include <grpcpp/create_channel_posix.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
 namespace holdfast::http {
 namespace {
 
-// http://0.0.0.0:2379 -> 127.0.0.1:2379
-std::string target_of(std::string_view url) {
-  if (url.starts_with("unix:")) {
-    return std::string(url);
+/// Another descriptor of a socket that gRPC owns, to see whether it has ended.
+class HangUpWatch {
+ public:
+  explicit HangUpWatch(int fd) : fd_(::fcntl(fd, F_DUPFD_CLOEXEC, 0)) {}
+  ~HangUpWatch() {
+    if (fd_ >= 0) ::close(fd_);
   }
-  if (const std::size_t scheme = url.find("://"); scheme != std::string_view::npos) {
-    url.remove_prefix(scheme + 3);
+  HangUpWatch(const HangUpWatch&) = delete;
+  HangUpWatch& operator=(const HangUpWatch&) = delete;
+
+  bool hung_up() const {
+    pollfd look{fd_, POLLRDHUP, 0};
+    return ::poll(&look, 1, 0) > 0;
   }
-  const std::size_t colon = url.rfind(':');
-  const std::string_view host = url.substr(0, colon);
-  const std::string port(url.substr(std::min(colon, url.size())));
-  if (host.empty() || host == "0.0.0.0") {
-    return "127.0.0.1" + port;
-  }
-  return host == "[::]" ? "[::1]" + port : std::string(url);
-}
+
+ private:
+  int fd_;
+};
 
 grpc::ByteBuffer to_buffer(const Bytes& bytes) {
   const grpc::Slice slice(bytes);
@@ -55,7 +62,8 @@ absl::Status to_status(const grpc::Status& status) {
 /// waits until all have.
 class GrpcLoopback final : public GrpcCaller {
  public:
-  explicit GrpcLoopback(std::string target) : target_(std::move(target)) {}
+  explicit GrpcLoopback(std::function<absl::StatusOr<int>()> connect)
+      : connect_(std::move(connect)) {}
 
   ~GrpcLoopback() override {
     std::unique_lock lock(mutex_);
@@ -73,8 +81,10 @@ class GrpcLoopback final : public GrpcCaller {
     for (const auto& [name, value] : metadata) {
       call->context.AddMetadata(name, value);
     }
+    absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = admit(call.get());
+    if (!channel.ok()) return call->done(channel.status());
     Call* const raw = call.release();  // end() takes it back
-    grpc::GenericStub stub(admit(raw));
+    grpc::GenericStub stub(*channel);
     stub.UnaryCall(&raw->context, path, grpc::StubOptions(), &raw->request, &raw->response,
                    [this, raw](grpc::Status status) { end(std::unique_ptr<Call>(raw), status); });
   }
@@ -87,18 +97,25 @@ class GrpcLoopback final : public GrpcCaller {
     Done done;
   };
 
-  std::shared_ptr<grpc::Channel> admit(Call* call) {
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> admit(Call* call) {
     const std::lock_guard lock(mutex_);
-    if (channel_ == nullptr) {
-      grpc::ChannelArguments arguments;
-      arguments.SetMaxReceiveMessageSize(-1);  // our own answers have no limit but memory
-      arguments.SetMaxSendMessageSize(-1);
-      arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-      channel_ = grpc::CreateCustomChannel(target_, grpc::InsecureChannelCredentials(), arguments);
+    if (channel_ == nullptr || watch_->hung_up()) {
+      if (absl::Status status = open_channel(); !status.ok()) return status;
     }
     cancellable_.insert(call);
     ++calls_;
     return channel_;
+  }
+
+  absl::Status open_channel() {
+    const absl::StatusOr<int> fd = connect_();
+    if (!fd.ok()) return fd.status();
+    watch_.emplace(*fd);
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);  // our own answers have no limit but memory
+    arguments.SetMaxSendMessageSize(-1);
+    channel_ = grpc::CreateCustomInsecureChannelFromFd("localhost", *fd, arguments);
+    return absl::OkStatus();
   }
 
   void end(std::unique_ptr<Call> call, const grpc::Status& status) {
@@ -122,18 +139,19 @@ class GrpcLoopback final : public GrpcCaller {
     done(std::move(answer));
   }
 
-  const std::string target_;
+  const std::function<absl::StatusOr<int>()> connect_;
   std::mutex mutex_;
   std::condition_variable all_ended_;
   std::shared_ptr<grpc::Channel> channel_;
+  std::optional<HangUpWatch> watch_;  // of channel_'s socket
   std::set<Call*> cancellable_;
   std::size_t calls_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<GrpcCaller> make_grpc_loopback(std::string_view listen_url) {
-  return std::make_unique<GrpcLoopback>(target_of(listen_url));
+std::unique_ptr<GrpcCaller> make_grpc_loopback(std::function<absl::StatusOr<int>()> connect) {
+  return std::make_unique<GrpcLoopback>(std::move(connect));
 }
 
 }  // namespace holdfast::http

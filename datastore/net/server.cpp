@@ -1,5 +1,6 @@
 #include "datastore/net/server.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <future>
@@ -85,12 +86,31 @@ void Server::welcome(const std::shared_ptr<const Endpoint>& endpoint, int fd, st
     connection_count_->release();
     return observer_->connection_refused(peer, from_absl(transport.status().message()));
   }
+  settle(endpoint, *std::move(transport), std::move(peer));
+}
+
+void Server::settle(const std::shared_ptr<const Endpoint>& endpoint,
+                    std::unique_ptr<Transport> transport, std::string peer) {
   ServerLoop* home = loops_[next_loop_++ % loops_.size()].get();
   // The transport travels with the task, so that an unrun task closes the socket.
   home->loop.post(
-      [home, endpoint, transport = *std::move(transport), peer = std::move(peer)]() mutable {
+      [home, endpoint, transport = std::move(transport), peer = std::move(peer)]() mutable {
         Connection::adopt(*home, std::move(endpoint), std::move(transport), std::move(peer));
       });
+}
+
+absl::StatusOr<int> Server::connect_within(std::shared_ptr<const Endpoint> endpoint) {
+  if (!connection_count_->acquire()) {
+    return absl::UnavailableError(
+        concat("all ", connection_count_->limit(), " connections are in use"));
+  }
+  int fds[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0) {
+    connection_count_->release();
+    return absl::UnavailableError("out of file descriptors: raise the limit (ulimit -n)");
+  }
+  settle(endpoint, make_socket_transport(fds[0]), "@");
+  return fds[1];
 }
 
 template <class Action>

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -45,6 +46,11 @@ class Server {
   /// Not from a loop's thread. A second call does nothing.
   void stop(std::chrono::milliseconds grace);
 
+  /// A connection to this server from within the process, without address and TLS: the other end of
+  /// a socket pair, non-blocking. Any thread, before stop(). Errors: Unavailable if there are no
+  /// descriptors or too many connections.
+  absl::StatusOr<int> connect_within(std::shared_ptr<const Endpoint> endpoint);
+
   /// Ends the connections whose transport is no longer allowed (Transport::still_allowed), some at
   /// a time, so that the others are served in between. Any thread, between start() and stop().
   void recheck_connections();
@@ -61,6 +67,8 @@ class Server {
   };
   void open_door(Door& door);
   void welcome(const std::shared_ptr<const Endpoint>& endpoint, int fd, std::string peer);
+  void settle(const std::shared_ptr<const Endpoint>& endpoint, std::unique_ptr<Transport> transport,
+              std::string peer);
   template <class Action>
   void on_every_loop(Action action);
 
@@ -70,7 +78,7 @@ class Server {
   std::vector<std::shared_ptr<ServerLoop>> loops_;
   std::vector<Door> doors_;
   std::vector<std::thread> threads_;
-  std::size_t next_loop_ = 0;  // of the accepting loop's thread
+  std::atomic<std::size_t> next_loop_{0};
 };
 
 }  // namespace holdfast::net

@@ -313,12 +313,47 @@ TEST(Validation, SocketReuseAddressIsMetAnyway) {
 }
 
 TEST(Validation, WhatThisReleaseLacksIsRefused) {
-  for (const Strings& args : std::initializer_list<Strings>{
-           {"--cert-file=a"},
-           {"--peer-auto-tls"},
-           {"--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://a:1"}}) {
+  for (const Strings& args : std::initializer_list<Strings>{{"--auto-tls"},
+                                                            {"--peer-auto-tls"},
+                                                            {"--peer-cert-allowed-cn=a"},
+                                                            {"--client-crl-file=a"}}) {
     EXPECT_THAT(exited(args).text, HasSubstr("this release")) << testing::PrintToString(args);
   }
+}
+
+TEST(Validation, CertificatesAndUrlsMustFit) {
+  const std::string url = "--listen-client-urls=https://127.0.0.1:1";
+  const std::string advertised = "--advertise-client-urls=https://a:1";
+  const std::pair<Strings, const char*> cases[] = {
+      {{url, advertised},
+       "TLS key/cert (--cert-file, --key-file) must be provided for client url "
+       "https://127.0.0.1:1 with HTTPS scheme"},
+      {{"--listen-peer-urls=https://127.0.0.1:1"},
+       "cannot listen on TLS for 127.0.0.1:1: KeyFile and CertFile are not presented"},
+      {{"--listen-metrics-urls=https://127.0.0.1:1"},
+       "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url"},
+      {{url, advertised, "--cert-file=a"},
+       "KeyFile and CertFile must both be present[key: , cert: a]"},
+      {{"--peer-client-key-file=a"},
+       "ClientKeyFile and ClientCertFile must both be present or both absent: key: a, cert: ]"},
+      {{"--accept-plain-and-tls"},
+       "--accept-plain-and-tls has no certificate to speak TLS with: set --cert-file and "
+       "--key-file, or --peer-cert-file and --peer-key-file"},
+  };
+  for (const auto& [args, text] : cases) EXPECT_EQ(exited(args).text, text);
+  parsed({url, advertised, "--cert-file=a", "--key-file=b"});
+  parsed({"--listen-peer-urls=https://127.0.0.1:1", "--peer-cert-file=a", "--peer-key-file=b",
+          "--peer-trusted-ca-file=c", "--peer-client-cert-auth"});
+}
+
+TEST(Validation, CertificatesThatAUrlLeavesUnusedAreTold) {
+  const auto parsed_so = parse({"--cert-file=a", "--key-file=b", "--client-cert-auth"});
+  EXPECT_TRUE(has_notice(parsed_so, "scheme is http or unix while key and cert files are present"));
+  EXPECT_TRUE(has_notice(parsed_so, "while --client-cert-auth is enabled"));
+  EXPECT_TRUE(has_notice(parse({"--peer-cert-file=a", "--peer-key-file=b"}),
+                         "scheme is HTTP while key and cert files are present"));
+  EXPECT_FALSE(has_notice(parse({"--cert-file=a", "--key-file=b", "--accept-plain-and-tls"}),
+                          "scheme is http"));
 }
 
 TEST(Flags, AreTheCompleteSetOfEtcd) {

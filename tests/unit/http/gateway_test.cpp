@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
 #include <future>
 
 #include "datastore/base/errors.h"
@@ -140,7 +142,7 @@ TEST_F(GatewayTest, EveryRouteLeadsToAMethod) {
   }
 }
 
-TEST(GrpcLoopback, CallsTheServerThatListensThere) {
+TEST(GrpcLoopback, CallsTheServerAndConnectsAgainWhenItWasCut) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "Debian's gRPC is not instrumented: all that it orders would be reported";
 #endif
@@ -151,10 +153,16 @@ TEST(GrpcLoopback, CallsTheServerThatListensThere) {
   services->unary("/t.T/Fail",
                   [](net::CallRef call, BytesView) { call->finish(errors::empty_key()); });
   net::Server server({}, services, nullptr);
-  const auto url = server.add_listener("http://127.0.0.1:0", {});
-  ASSERT_TRUE(url.ok()) << url.status();
   server.start();
-  const auto caller = make_grpc_loopback(*url);
+  const auto endpoint = std::make_shared<const net::Endpoint>();
+  int connected = -1;
+  int connects = 0;
+  const auto caller = make_grpc_loopback([&]() -> absl::StatusOr<int> {
+    const absl::StatusOr<int> fd = server.connect_within(endpoint);
+    connected = fd.value_or(-1);
+    ++connects;
+    return fd;
+  });
   const auto ask = [&](const std::string& path, const Bytes& request) {
     std::promise<absl::StatusOr<Bytes>> answer;
     caller->call(path, request, {},
@@ -165,6 +173,9 @@ TEST(GrpcLoopback, CallsTheServerThatListensThere) {
   EXPECT_EQ(*ask("/t.T/Echo", large), large);
   EXPECT_EQ(ask("/t.T/Fail", "").status(), errors::empty_key());
   EXPECT_EQ(ask("/t.T/Nope", "").status().code(), absl::StatusCode::kUnimplemented);
+  ::shutdown(connected, SHUT_RDWR);
+  EXPECT_EQ(*ask("/t.T/Echo", "again"), "again");
+  EXPECT_EQ(connects, 2);
   server.stop(std::chrono::seconds(1));
 }
 

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "datastore/config/options.h"
+#include "datastore/crypto/tls_context.h"
+#include "datastore/net/transport.h"
+#include "datastore/telemetry/log.h"
+#include "datastore/telemetry/metrics.h"
+
+namespace holdfast::cli {
+
+/// An address to listen on, and what is spoken there.
+struct TlsDoor {
+  config::Url url;
+  /// Null: plain only.
+  std::shared_ptr<const net::TransportFactory> transports;
+  bool plain = true;
+  bool secure = false;
+};
+
+/// TLS of a running member: both endpoints as the flags configure them, their log lines and
+/// metrics, and the thread that takes changed files into use.
+///
+///   auto tls = Tls::open(options, log, metrics);       // before anything listens or dials
+///   for (const TlsDoor& door : (*tls)->client_doors(options.listen_client_urls)) …
+///   peer_options.listen_urls = (*tls)->peer_listen_urls();
+///   peer_options.accept_tls = (*tls)->peer_acceptor();
+///   peer_options.dial_tls = (*tls)->peer_dialer();
+///   (*tls)->start([&] { server.recheck_connections(); });   // once the servers run
+///   …
+///   (*tls)->stop();                                         // before the servers go
+class Tls {
+ public:
+  static constexpr std::chrono::milliseconds kReloadInterval{500};
+
+  /// Reads every file. `options` must outlive it, as must `log` and `metrics` every connection.
+  /// Errors: InvalidArgument, a sentence that names the file.
+  static absl::StatusOr<std::unique_ptr<Tls>> open(const config::Options& options,
+                                                   telemetry::Logger& log,
+                                                   telemetry::Metrics& metrics);
+  ~Tls();
+  Tls(const Tls&) = delete;
+  Tls& operator=(const Tls&) = delete;
+
+  /// What to open for `urls` of clients: one door an address, plain and secure at once if both
+  /// schemes are given for it, as in etcd, or by --accept-plain-and-tls.
+  std::vector<TlsDoor> client_doors(const std::vector<config::Url>& urls) const;
+
+  /// --listen-peer-urls; as https where plain and TLS are both accepted.
+  std::vector<std::string> peer_listen_urls() const;
+  /// For the https among them; null without certificates of peers.
+  std::shared_ptr<const net::TransportFactory> peer_acceptor() const;
+  /// For peers with https URLs; null if nothing says whom to trust or what to show.
+  std::shared_ptr<const net::TransportFactory> peer_dialer() const;
+
+  /// Looks at the files every kReloadInterval from now on. `recheck` is called on that thread after
+  /// the trusted CAs of either endpoint have changed. Once.
+  void start(std::function<void()> recheck);
+  /// After this nothing calls `recheck`. A second call does nothing.
+  void stop();
+
+ private:
+  Tls(const config::Options& options, telemetry::Logger& log, telemetry::Metrics& metrics)
+      : options_(options), log_(log), metrics_(metrics) {}
+  void run();
+  bool reload(crypto::TlsContext* endpoint);
+  void show_in_use(const crypto::TlsContext& endpoint);
+
+  const config::Options& options_;
+  telemetry::Logger& log_;
+  telemetry::Metrics& metrics_;
+  std::shared_ptr<crypto::TlsContext> clients_;  // null without certificates
+  std::shared_ptr<crypto::TlsContext> peers_;    // null without any setting for them
+
+  std::function<void()> recheck_;
+  std::mutex mutex_;
+  std::condition_variable stopping_;
+  bool stopped_ = false;  // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace holdfast::cli
