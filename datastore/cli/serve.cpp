@@ -105,6 +105,7 @@ std::string wal_directory(const config::Options& options) {
 node::BootstrapOptions bootstrap_options(const config::Options& options) {
   node::BootstrapOptions out;
   out.wal_directory = wal_directory(options);
+  out.snapshot_directory = storage::snapshot_directory(options.data_dir);
   out.force_new_cluster = options.force_new_cluster;
   out.raft.election_ticks =
       static_cast<std::uint32_t>(options.election_timeout_ms / options.heartbeat_interval_ms);
@@ -242,6 +243,13 @@ absl::Status Process::open_member() {
               {{"file", bootstrapped->torn_tail.file},
                {"offset", bootstrapped->torn_tail.offset},
                {"bytes", bootstrapped->torn_tail.cut_bytes}});
+  }
+  if (bootstrapped->finished_install) {
+    log_.info("installed the leader's state, which the last run had received and not finished",
+              {{"applied-index", bootstrapped->machine->applied_index().value}});
+  }
+  for (const std::string& name : bootstrapped->removed_snapshots) {
+    log_.info("removed a received state that is of no more use", {{"file", name}});
   }
   if (bootstrapped->forced) log_forced_cluster(log_, *bootstrapped);
   log_.info(bootstrapped->is_new ? "starting new member" : "restarting local member",

@@ -418,13 +418,17 @@ bool Core::accepts_proposals() const {
 void Core::subscribe(std::uint64_t ticket, absl::AnyInvocable<void(Revision)> started,
                      absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)> deliver,
                      Mailbox& mailbox) {
-  mailbox.post([started = std::move(started), revision = machine_->store().revision()]() mutable {
-    started(revision);
+  using Deliver = absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)>;
+  subscribers_.push_back({ticket, &mailbox,
+                          std::make_shared<absl::AnyInvocable<void(Revision)>>(std::move(started)),
+                          std::make_shared<Deliver>(std::move(deliver))});
+  tell_started(subscribers_.back());
+}
+
+void Core::tell_started(const Subscriber& subscriber) const {
+  subscriber.mailbox->post([started = subscriber.started, revision = machine_->store().revision()] {
+    (*started)(revision);
   });
-  subscribers_.push_back(
-      {ticket, &mailbox,
-       std::make_shared<absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)>>(
-           std::move(deliver))});
 }
 
 void Core::unsubscribe(std::uint64_t ticket) {

@@ -157,6 +157,8 @@ class Core {
   /// then installed(). An error is the end.
   std::optional<SnapshotInstall> take_install();
   absl::Status installed(const absl::Status& status, Time now);
+  /// The engine's content and the state in memory may be of different moments.
+  bool is_installing() const { return install_.has_value(); }
   /// Files in the snapshot directory that nobody needs any more.
   std::vector<std::string> take_obsolete_files() { return std::exchange(obsolete_files_, {}); }
   /// Peers that wait for this member's state.
@@ -234,6 +236,7 @@ class Core {
   struct Subscriber {
     std::uint64_t ticket;
     Mailbox* mailbox;
+    std::shared_ptr<absl::AnyInvocable<void(Revision)>> started;
     std::shared_ptr<absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)>> deliver;
   };
   struct WaitingCompaction {
@@ -278,6 +281,8 @@ class Core {
   void begin_compaction(Time now);
   void step_compaction(Time now);
   void finish_compaction(Time now);
+  void answer_compactions(Revision finished);
+  void tell_started(const Subscriber& subscriber) const;
   void publish();
   void trim_memory_log();
   void answer(std::uint64_t id, Applied applied);

@@ -87,12 +87,16 @@ void Core::finish_compaction(Time now) {
   compaction_.reset();
   compaction_stage_ = CompactionStage::kIdle;
   observer_.compaction_finished(revision, now - compaction_started_);
+  answer_compactions(revision);
+}
+
+void Core::answer_compactions(Revision finished) {
   for (WaitingCompaction& waiting : waiting_compactions_) {
-    if (waiting.revision > revision) continue;
+    if (waiting.revision > finished) continue;
     waiting.mailbox->post([done = std::move(waiting.done)]() mutable { done(absl::OkStatus()); });
   }
   std::erase_if(waiting_compactions_,
-                [revision](const WaitingCompaction& w) { return w.revision <= revision; });
+                [finished](const WaitingCompaction& w) { return w.revision <= finished; });
 }
 
 mvcc::CompactionJob* Core::take_compaction_to_read() {

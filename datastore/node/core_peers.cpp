@@ -4,6 +4,7 @@
 
 #include "datastore/base/errors.h"
 #include "datastore/node/core.h"
+#include "datastore/statemachine/v2_store.h"
 
 namespace holdfast::node {
 
@@ -97,6 +98,7 @@ void Core::describe_state(raft::Message& message) const {
   message.snapshot.conf = raft_->conf();
   message.snapshot.index = machine_->applied_index();
   message.snapshot.term = machine_->applied_term();
+  message.snapshot_data = statemachine::v2_store_json(*machine_->cluster());
 }
 
 absl::Status Core::step_snapshot(raft::Message message, std::string file) {
@@ -149,6 +151,10 @@ absl::Status Core::installed(const absl::Status& status, Time now) {
   observer_.snapshot_installed(install_->snapshot, now - install_began_);
   install_.reset();
   published_is_stale_ = true;
+  for (const Subscriber& subscriber : subscribers_) tell_started(subscriber);
+  // Compactions that were under way here are the leader's now, done or to be gone on with.
+  begin_compaction(now);
+  if (compaction_ == nullptr) answer_compactions(machine_->store().compact_revision());
   membership_changed(now);
   send(log_.take_messages(raft_->term()));
   return absl::OkStatus();

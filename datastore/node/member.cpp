@@ -218,7 +218,7 @@ void Member::expire_submissions(Time now) {
 
 void Member::schedule_background(Time now, bool all) {
   trim_below_.store(core_->trim_below().value, std::memory_order_relaxed);
-  if (core_->drain_in_flight()) return;
+  if (core_->drain_in_flight() || core_->is_installing()) return;
   const bool has_snapshots = !snapshot_requests_.empty();
   std::optional<mvcc::DrainBatch> batch = core_->take_drain(now, all || has_snapshots);
   if (!batch && !has_snapshots) return;

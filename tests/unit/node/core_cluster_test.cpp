@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "datastore/base/errors.h"
@@ -10,7 +11,10 @@
 #include "datastore/codec/internal_request.h"
 #include "datastore/node/bootstrap.h"
 #include "datastore/node/core.h"
+#include "datastore/node/hashing.h"
+#include "datastore/node/install.h"
 #include "datastore/platform/posix_disk.h"
+#include "datastore/storage/bbolt_writer.h"
 #include "tests/unit/mvcc/memory_backend.h"
 
 namespace holdfast::node {
@@ -218,6 +222,51 @@ class CoreClusterTest : public ::testing::Test {
     };
   }
 
+  /// Carries the states that a leader owes to their takers, as Member and a network would.
+  void carry_states() {
+    for (auto& peer : peers_) {
+      for (SnapshotWanted& wanted : peer->core->take_wanted_snapshots()) {
+        TestPeer* to = by_id(wanted.message.to);
+        const bool reached = to != nullptr && !stopped_.contains(to->name);
+        if (reached) install_at(*to, write_state(*peer, wanted.message));
+        peer->core->report_snapshot(wanted.message.to, reached);
+      }
+    }
+  }
+
+  /// The file of the leader's state as of now, of which `message` then speaks.
+  std::pair<raft::Message, std::string> write_state(TestPeer& from, raft::Message message) {
+    from.core->describe_state(message);
+    if (auto batch = from.core->take_drain(clock_.now, /*all=*/true)) {
+      const absl::Status committed = from.backend.commit(batch->writes());
+      from.core->drained(*std::move(batch), committed);
+    }
+    const auto read = from.backend.begin_read();
+    auto writer = storage::BboltWriter::plan(**read, {});
+    EXPECT_TRUE(writer.ok());
+    std::string file = directory_ + "/state-of-" + from.name;
+    std::ofstream out(file, std::ios::binary);
+    EXPECT_TRUE(writer
+                    ->write([&](BytesView chunk) {
+                      out.write(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+                      return absl::OkStatus();
+                    })
+                    .ok());
+    return {std::move(message), std::move(file)};
+  }
+
+  void install_at(TestPeer& to, std::pair<raft::Message, std::string> state) {
+    ASSERT_TRUE(to.core->step_snapshot(std::move(state.first), std::move(state.second)).ok());
+    ASSERT_TRUE(to.core->turn(clock_.now).ok());
+    const std::optional<SnapshotInstall> install = to.core->take_install();
+    if (!install) return;
+    EXPECT_TRUE(to.core->is_installing());
+    const absl::Status installed =
+        install_snapshot(disk_, install->file, install->snapshot, to.backend);
+    ASSERT_TRUE(to.core->installed(installed, clock_.now).ok()) << installed;
+    EXPECT_FALSE(to.core->is_installing());
+  }
+
   std::string directory_;
   platform::PosixDisk disk_{{.unsafe_no_fsync = true}};
   SeededRandom random_{7};
@@ -373,6 +422,44 @@ TEST_F(CoreClusterTest, ReconfigurationIsRefusedWhileMembersAreUnreachable) {
   settle();
   ASSERT_TRUE(added->has_value());
   EXPECT_EQ(**added, errors::unhealthy());
+}
+
+// --- a state that travels whole -----------------------------------------------------------------
+
+TEST_F(CoreClusterTest, AFollowerTooFarBehindTakesOverTheLeadersStateAndGoesOn) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(6));
+  TestPeer& away = *follower();
+  std::vector<Revision> told;
+  away.core->subscribe(
+      1, [&](Revision revision) { told.push_back(revision); }, [](const auto&) {}, mailbox_);
+  ASSERT_EQ(told.size(), 1U);
+  stopped_.insert(away.name);
+  for (int i = 0; i < 2500; ++i) {
+    put(*leader(), "key" + std::to_string(i));
+    if (i % 50 == 0) settle();
+  }
+  run_for(std::chrono::seconds(1));
+  const Revision revision = leader()->core->machine().store().revision();
+  ASSERT_GT(leader()->core->raft().log().first_index(), away.core->raft().log().last_index());
+
+  stopped_.clear();
+  for (int i = 0; i < 50 && away.core->machine().store().revision() < revision; ++i) {
+    run_for(std::chrono::milliseconds(100));
+    carry_states();
+  }
+  EXPECT_EQ(away.core->machine().store().revision(), revision);
+  EXPECT_EQ(told, (std::vector<Revision>{told.front(), revision}));
+  EXPECT_EQ(away.core->take_obsolete_files().size(), 1U);
+
+  const auto answer = put(*leader(), "after");
+  run_for(std::chrono::seconds(1));
+  EXPECT_EQ(**answer, absl::OkStatus());
+  const auto ours = hash_keys(away.core->machine().store().views(), 0);
+  const auto leaders = hash_keys(leader()->core->machine().store().views(), 0);
+  ASSERT_TRUE(ours.ok() && leaders.ok());
+  EXPECT_EQ(ours->hash, leaders->hash);
+  EXPECT_EQ(ours->revision, leaders->revision);
 }
 
 }  // namespace
