@@ -448,9 +448,12 @@ func (c *Cluster) WaitServing(ctx context.Context, n *Node) error {
 			return Final{Err: fmt.Errorf("%s has ended: %v", n.Name(), n.ExitError())}
 		default:
 		}
-		_, err := n.Revision(ctx, c.isLearner(n))
-		if err != nil {
+		if _, err := n.Revision(ctx, c.isLearner(n)); err != nil {
 			return fmt.Errorf("%s does not serve: %w", n.Name(), err)
+		}
+		// A member that has not joined yet may answer a local read from its empty store.
+		if s, err := n.Status(ctx); err != nil || s.Leader == 0 || s.IsLearner != c.isLearner(n) {
+			return fmt.Errorf("%s has not joined yet: %v, %w", n.Name(), s, err)
 		}
 		return nil
 	})
