@@ -18,10 +18,12 @@ const char* way_of(peer::Direction way) {
   return way == peer::Direction::kIncoming ? "incoming" : "outgoing";
 }
 
-std::vector<Field> fields_of(const peer::PeerObserver::SnapshotProgress& transfer) {
+/// `peer_id` must outlive the fields: they are views.
+std::vector<Field> fields_of(const peer::PeerObserver::SnapshotProgress& transfer,
+                             const std::string& peer_id) {
   const double seconds = std::chrono::duration<double>(transfer.took).count();
   std::vector<Field> fields = {
-      {"remote-peer-id", id_of(transfer.peer)},
+      {"remote-peer-id", peer_id},
       {"snapshot-index", transfer.index.value},
       {"direction", way_of(transfer.way)},
       {"bytes", transfer.bytes},
@@ -130,7 +132,8 @@ void PeerLog::clock_differs(MemberId peer, std::chrono::nanoseconds ahead) {
 
 void PeerLog::tell(telemetry::LogLevel level, std::string_view message,
                    const SnapshotProgress& transfer, const absl::Status& status) {
-  std::vector<Field> fields = fields_of(transfer);
+  const std::string peer_id = id_of(transfer.peer);
+  std::vector<Field> fields = fields_of(transfer, peer_id);
   if (!status.ok()) fields.emplace_back(status);
   log_.log(level, message, fields, std::source_location::current());
 }

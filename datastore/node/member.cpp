@@ -73,13 +73,13 @@ Member::~Member() {
 }
 
 void Member::stop() {
+  if (!thread_.joinable()) return;  // never started, or stopped already
   {
     const std::lock_guard lock(inbox_mutex_);
-    if (stopping_) return;
-    stopping_ = true;
+    stopping_ = true;  // it may be: a thread that failed says so itself, and is still to be joined
   }
   inbox_wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
   readers_.reset();
   background_.reset();
   drain_the_rest();

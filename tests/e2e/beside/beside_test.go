@@ -137,9 +137,6 @@ func (s *suite) exerciseThrough(client *clientv3.Client) error {
 	if once, err := client.KeepAliveOnce(ctx, kept.ID); err != nil || once.TTL != 1000 {
 		return fmt.Errorf("keeping a lease alive: %v, %w", once, err)
 	}
-	if _, err := client.RoleAdd(ctx, fmt.Sprintf("role%d", s.count)); err != nil {
-		return err
-	}
 	got, err := client.Get(ctx, "put/", clientv3.WithPrefix(), clientv3.WithCountOnly())
 	if err != nil {
 		return err

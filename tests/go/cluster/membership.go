@@ -127,7 +127,6 @@ func (c *Cluster) LastWord(ctx context.Context, n *Node) (string, error) {
 	case <-ctx.Done():
 		return "", fmt.Errorf("%s was removed and still runs; its log:\n%s", n.Name(), n.LogTail(20))
 	}
-	c.Network.Remove(n.Name())
 	var words []string
 	for line := range strings.Lines(n.LogTail(100)) {
 		if strings.Contains(line, "removed") {

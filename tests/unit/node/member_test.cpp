@@ -68,7 +68,7 @@ class MemberTest : public ::testing::Test {
                              .disk = &disk_,
                              .clock = &clock_,
                              .observer = &observer_,
-                             .on_fatal = [](const absl::Status& why) { FAIL() << why; }});
+                             .on_fatal = [this](const absl::Status& why) { on_fatal_(why); }});
     // A first answer means that it leads.
     ASSERT_TRUE(wait_until_writable());
   }
@@ -113,6 +113,9 @@ class MemberTest : public ::testing::Test {
   testing::MemoryBackend backend_;
   MemberObserver observer_;
   InlineMailbox mailbox_;
+  absl::AnyInvocable<void(const absl::Status&)> on_fatal_ = [](const absl::Status& why) {
+    FAIL() << why;
+  };
   std::unique_ptr<Member> member_;
 };
 
@@ -154,6 +157,16 @@ TEST_F(MemberTest, ReplaysFromTheLogWhatTheEngineLacks) {
   backend_.fail_commits(absl::OkStatus());
   start();
   EXPECT_EQ(read("k"), "only in the log");
+}
+
+TEST_F(MemberTest, AMemberThatFailedByItselfCanBeDestroyed) {
+  std::promise<absl::Status> failed;
+  on_fatal_ = [&](const absl::Status& why) { failed.set_value(why); };
+  member_->told_removed(MemberId(1));
+  EXPECT_THAT(std::string(failed.get_future().get().message()),
+              ::testing::HasSubstr("permanently removed"));
+  EXPECT_FALSE(put("k", "v").status.ok()) << "its thread has ended, or is about to";
+  member_.reset();
 }
 
 TEST_F(MemberTest, RefusesALogThatEndsBeforeTheState) {
