@@ -62,6 +62,7 @@ void PeerLog::peer_inactive(MemberId peer, const absl::Status& why) {
 }
 
 void PeerLog::stream_established(MemberId peer, peer::StreamKind kind, peer::Direction way) {
+  if (way == peer::Direction::kIncoming) refused_.erase({peer, kind});
   log_.info("established TCP streaming connection with remote peer",
             {{"stream-type", peer::stream_name(kind)},
              {"direction", way_of(way)},
@@ -78,8 +79,10 @@ void PeerLog::stream_lost(MemberId peer, peer::StreamKind kind, peer::Direction 
 }
 
 void PeerLog::stream_refused(MemberId peer, peer::StreamKind kind, const absl::Status& why) {
+  // Tried again ten times a second: told once, until it works.
+  if (!refused_.emplace(peer, kind).second) return;
   log_.warn(
-      refused_limiter_, "failed to dial stream with remote peer",
+      "failed to dial stream with remote peer",
       {{"stream-type", peer::stream_name(kind)}, {"remote-peer-id", id_of(peer)}, Field(why)});
 }
 

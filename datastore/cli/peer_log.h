@@ -1,5 +1,8 @@
 #pragma once
 
+#include <set>
+#include <utility>
+
 #include "datastore/peer/observer.h"
 #include "datastore/telemetry/log.h"
 #include "datastore/telemetry/metrics.h"
@@ -41,6 +44,8 @@ class PeerLog final : public peer::PeerObserver {
 
   telemetry::Logger& log_;
   telemetry::Metrics& metrics_;
+  /// Incoming streams whose refusal was told.
+  std::set<std::pair<MemberId, peer::StreamKind>> refused_;
   telemetry::LogLimiter refused_limiter_{2};
   telemetry::LogLimiter dropped_limiter_{2};
 };
