@@ -11,11 +11,15 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "datastore/net/text.h"
 
 namespace holdfast::net {
 namespace {
+
+/// Marks the status of a connection that was refused.
+constexpr absl::string_view kRefused = "holdfast.net/refused";
 
 /// Name, connection, handshake. At the end it tells `done` and holds nothing.
 class Dialing final : public IoHandler {
@@ -131,7 +135,9 @@ absl::Status Dialing::start_connecting(const SocketAddress& to) {
   if (to.family() != AF_UNIX) ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   absl::Status status;
   if (::connect(fd_, to.get(), to.size_bytes) != 0 && errno != EINPROGRESS) {
-    status = failure(absl::StatusCode::kUnavailable, std::strerror(errno));
+    const int error = errno;
+    status = failure(absl::StatusCode::kUnavailable, std::strerror(error));
+    if (error == ECONNREFUSED) status.SetPayload(kRefused, absl::Cord());
   } else if (!loop_.add(fd_, EPOLLOUT, *this)) {
     status = failure(absl::StatusCode::kResourceExhausted,
                      "the kernel can't watch more descriptors: raise fs.epoll.max_user_watches");
@@ -148,6 +154,7 @@ void Dialing::on_io(std::uint32_t) {
   ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error == 0) return on_connected();
   last_failure_ = failure(absl::StatusCode::kUnavailable, std::strerror(error));
+  if (error == ECONNREFUSED) last_failure_.SetPayload(kRefused, absl::Cord());
   close_socket();
   try_next();
 }
@@ -286,6 +293,10 @@ std::unique_ptr<Dialer::Attempt> Dialer::dial(EventLoop& loop, const DialAddress
   auto dialing = std::make_unique<Dialing>(loop, address, tls_, std::move(done));
   dialing->begin(*resolver_, timeout);
   return std::make_unique<DialHandle>(loop, std::move(dialing));
+}
+
+bool was_refused(const absl::Status& status) {
+  return status.GetPayload(kRefused).has_value();
 }
 
 }  // namespace holdfast::net

@@ -48,7 +48,8 @@ class Dialer {
   /// Begins to dial `address`; `done` gets the established transport, once, on `loop`'s thread,
   /// never from within, at the latest after `timeout` (name, connection and handshake together).
   /// `loop` must outlive the Attempt. Loop thread.
-  /// Errors, all naming the URL: Unavailable if the name is unknown, the connection refused or the
+  /// Errors, all naming the URL: Unavailable if the name is unknown, the connection refused
+  /// (was_refused()) or the
   /// handshake failed; DeadlineExceeded; FailedPrecondition if TLS is asked for and there is none.
   std::unique_ptr<Attempt> dial(EventLoop& loop, const DialAddress& address,
                                 std::chrono::milliseconds timeout, Done done) const;
@@ -57,5 +58,8 @@ class Dialer {
   std::shared_ptr<Resolver> resolver_;
   std::shared_ptr<const TransportFactory> tls_;
 };
+
+/// Whether dialling failed because nobody listens there: the host is up, the program is not.
+bool was_refused(const absl::Status& status);
 
 }  // namespace holdfast::net

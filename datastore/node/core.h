@@ -130,6 +130,7 @@ class Core {
   /// An error is the end: this member's log lacks what it once vouched for.
   absl::Status step(std::vector<raft::Message> messages);
   void report_unreachable(MemberId peer) { raft_->report_unreachable(peer); }
+  void report_gone(MemberId peer) { raft_->report_gone(peer); }
   void report_snapshot(MemberId peer, bool ok) { raft_->report_snapshot(peer, ok); }
   /// See PeerPort. The file is either installed or among take_obsolete_files().
   absl::Status step_snapshot(raft::Message message, std::string file);

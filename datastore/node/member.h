@@ -114,6 +114,7 @@ class Member final : public Node, public PeerPort {
 
   void step(std::vector<raft::Message> messages) override;
   void report_unreachable(MemberId peer) override;
+  void report_gone(MemberId peer) override;
   void report_snapshot(MemberId peer, bool ok) override;
   void step_snapshot(raft::Message message, std::string file,
                      absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) override;

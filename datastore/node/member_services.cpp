@@ -350,6 +350,10 @@ void Member::report_unreachable(MemberId peer) {
   enqueue([peer](Core& core, Time) { core.report_unreachable(peer); });
 }
 
+void Member::report_gone(MemberId peer) {
+  enqueue([peer](Core& core, Time) { core.report_gone(peer); });
+}
+
 void Member::report_snapshot(MemberId peer, bool ok) {
   enqueue([peer, ok](Core& core, Time) { core.report_snapshot(peer, ok); });
 }

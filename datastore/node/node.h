@@ -147,9 +147,9 @@ class Node {
 
   // --- watch --------------------------------------------------------------------------------
   /// From now on `deliver` runs in `mailbox` for each batch of events, in order, none missing
-  /// after the revision passed to `started`, which runs first. It runs again, with a later revision,
-  /// when the leader's state has replaced this member's: the events up to there are nowhere but in
-  /// the store's history. Returns a ticket for unsubscribe.
+  /// after the revision passed to `started`, which runs first. It runs again, with a later
+  /// revision, when the leader's state has replaced this member's: the events up to there are
+  /// nowhere but in the store's history. Returns a ticket for unsubscribe.
   virtual std::uint64_t subscribe(
       absl::AnyInvocable<void(Revision)> started,
       absl::AnyInvocable<void(std::shared_ptr<const watch::EventBatch>)> deliver,

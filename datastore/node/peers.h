@@ -77,6 +77,8 @@ class PeerPort {
   virtual void step(std::vector<raft::Message> messages) = 0;
   /// A message to `peer` was dropped.
   virtual void report_unreachable(MemberId peer) = 0;
+  /// The connections to `peer` have broken and nobody listens there any more.
+  virtual void report_gone(MemberId peer) = 0;
   /// The transfer of a snapshot to `peer` has ended.
   virtual void report_snapshot(MemberId peer, bool ok) = 0;
   /// A state has arrived: `file` in the snapshot directory, complete and durable, holds the

@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "datastore/net/dialer.h"
 #include "datastore/net/text.h"
 #include "datastore/peer/inbox.h"
 #include "datastore/peer/peer_headers.h"
@@ -98,17 +99,20 @@ void StreamReader::on_done(absl::Status status) {
 void StreamReader::end(const absl::Status& why) {
   call_.reset();
   activity_.failed(why);
+  std::chrono::milliseconds redial_after = context_.options.redial_interval;
   if (decoder_) {
     decoder_.reset();
     context_.observer.stream_lost(peer_, kind_, Direction::kIncoming, why);
+    redial_after = std::chrono::milliseconds(1);  // whether the peer is gone is worth knowing soon
   } else {
     urls_.failed(client_);
+    if (net::was_refused(why) && !context_.stopping) context_.port->report_gone(peer_);
     const absl::string_view text = absl::StripAsciiWhitespace(refusal_text_);
     context_.observer.stream_refused(
         peer_, kind_,
         text.empty() ? why : absl::Status(why.code(), absl::StrCat(why.message(), ": ", text)));
   }
-  context_.loop.arm(redial_timer_, context_.options.redial_interval);
+  context_.loop.arm(redial_timer_, redial_after);
 }
 
 }  // namespace holdfast::peer

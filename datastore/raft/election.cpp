@@ -9,6 +9,11 @@
 
 namespace holdfast::raft {
 
+namespace {
+/// Within so many ticks a follower campaigns whose leader is known to be gone.
+constexpr std::uint64_t kTicksAfterLoss = 4;
+}  // namespace
+
 void Raft::tick() {
   if (leading() != nullptr) {
     tick_leader();
@@ -58,6 +63,15 @@ void Raft::restart_election_timeout() {
   election_elapsed_ticks_ = 0;
   election_timeout_ticks_ =
       options_.election_ticks + static_cast<std::uint32_t>(dice_.below(options_.election_ticks));
+}
+
+void Raft::report_gone(MemberId peer) {
+  auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr || !peer || follower->leader != peer) return;
+  follower->leader = MemberId();
+  election_elapsed_ticks_ = 0;
+  // Not all followers at the same tick.
+  election_timeout_ticks_ = 1 + static_cast<std::uint32_t>(dice_.below(kTicksAfterLoss));
 }
 
 bool Raft::has_unapplied_conf_change() const {

@@ -77,6 +77,10 @@ class Raft {
 
   /// The transport dropped a message to `peer`.
   void report_unreachable(MemberId peer);
+  /// Nobody is where `peer` was: its process has ended, as far as the transport can tell. If it
+  /// led, a new leader is looked for at once instead of after an election timeout. Wrong, it costs
+  /// no more than a pre-vote.
+  void report_gone(MemberId peer);
   /// The transfer of a snapshot to `peer` ended. Owed for each MsgSnap.
   void report_snapshot(MemberId peer, bool ok);
 

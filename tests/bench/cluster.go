@@ -185,7 +185,10 @@ func (s *side) gaps(times int, disturb func(*side) error) (values, error) {
 }
 
 // settleTime is how long writes are watched after a disturbance: longer than any election.
-const settleTime = 4 * time.Second
+const (
+	settleTime = 4 * time.Second
+	writeEvery = 5 * time.Millisecond
+)
 
 func (s *side) gap(disturb func(*side) error) (time.Duration, error) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -236,19 +239,23 @@ func (s *side) gap(disturb func(*side) error) (time.Duration, error) {
 	return longest, nil
 }
 
-// write puts one key over and over, one at a time, and tells each acknowledgement.
+// write begins a put every few milliseconds, whatever became of those before, and tells each
+// acknowledgement: one that is lost with a leader holds up nobody.
 func write(ctx context.Context, conn *grpc.ClientConn, i int, acknowledged func()) {
 	kv := pb.NewKVClient(conn)
 	request := &pb.PutRequest{Key: []byte("/gap/" + strconv.Itoa(i)), Value: []byte("v")}
-	for ctx.Err() == nil {
-		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-		_, err := kv.Put(attempt, request)
-		cancel()
-		if err != nil {
-			time.Sleep(2 * time.Millisecond)
-			continue
-		}
-		acknowledged()
+	var puts sync.WaitGroup
+	defer puts.Wait()
+	for tick := time.NewTicker(writeEvery); ctx.Err() == nil; <-tick.C {
+		puts.Add(1)
+		go func() {
+			defer puts.Done()
+			attempt, cancel := context.WithTimeout(ctx, settleTime)
+			defer cancel()
+			if _, err := kv.Put(attempt, request); err == nil {
+				acknowledged()
+			}
+		}()
 	}
 }
 

@@ -332,6 +332,19 @@ TEST_F(CoreClusterTest, AProposalWaitsForALeaderAndReachesIt) {
   EXPECT_TRUE(written->has_value() && (*written)->ok());
 }
 
+TEST_F(CoreClusterTest, ALeaderKnownToBeGoneIsReplacedAtOnce) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(3));
+  TestPeer* gone = leader();
+  stopped_.insert(gone->name);
+  for (const auto& peer : peers_) {
+    if (peer.get() != gone) peer->core->report_gone(gone->id);
+  }
+  run_for(std::chrono::milliseconds(600));
+  ASSERT_NE(leader(), nullptr);
+  EXPECT_NE(leader(), gone);
+}
+
 TEST_F(CoreClusterTest, WithoutAQuorumWritesAndReadsEndInTime) {
   begin({"a", "b", "c"});
   run_for(std::chrono::seconds(3));

@@ -58,6 +58,7 @@ class FakeMember final : public node::Node, public node::PeerPort {
       for (raft::Message& message : arrived) messages.push_back(std::move(message));
     });
   }
+  void report_gone(MemberId) override {}
   void report_unreachable(MemberId peer) override {
     change([&] { ++unreachable[peer.value]; });
   }
