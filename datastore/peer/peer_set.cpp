@@ -8,12 +8,21 @@ namespace holdfast::peer {
 void PeerSet::set_members(std::shared_ptr<const node::ClusterInfo> cluster) {
   context_.cluster = std::move(cluster);
   const std::vector<node::MemberInfo>& members = context_.cluster->members;
-  std::erase_if(peers_, [&](const auto& known) {
-    const bool stays = std::any_of(members.begin(), members.end(),
-                                   [&](const auto& member) { return member.id == known.first; });
-    if (!stays) context_.observer.peer_removed(known.first);
-    return !stays;
-  });
+  const auto is_member = [&](MemberId id) {
+    return std::any_of(members.begin(), members.end(),
+                       [&](const node::MemberInfo& member) { return member.id == id; });
+  };
+  std::vector<std::unique_ptr<Peer>> gone;  // destroyed once they can't be found any more
+  for (auto known = peers_.begin(); known != peers_.end();) {
+    if (is_member(known->first)) {
+      ++known;
+      continue;
+    }
+    context_.observer.peer_removed(known->first);
+    gone.push_back(std::move(known->second));
+    known = peers_.erase(known);
+  }
+  gone.clear();
   for (const node::MemberInfo& member : members) {
     if (member.id == context_.options.self) continue;
     std::unique_ptr<Peer>& peer = peers_[member.id];

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "datastore/peer/peer.h"
@@ -20,7 +21,8 @@ class PeerSet {
   /// A message to `to` never got as far as send(), or it is no member.
   void report_dropped(MemberId to);
   void send_snapshot(node::OutgoingSnapshot snapshot);
-  void clear() { peers_.clear(); }
+  /// Lets go of all; their calls end unanswered, and may look for them here.
+  void clear() { const auto gone = std::exchange(peers_, {}); }
 
  private:
   Context& context_;

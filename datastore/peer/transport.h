@@ -48,8 +48,8 @@ class Transport final : public node::Peers {
   /// Starts the threads. Once. Both are called from them until stop() has returned.
   void start(node::PeerPort& port, node::Node& node);
   /// Writes out what its streams hold for at most `grace`, cuts everything, and joins the threads.
-  /// What is sent afterwards is dropped without a word; calls not answered yet never are. A second
-  /// call does nothing.
+  /// Calls under way end with Unavailable; what is sent or asked afterwards is dropped without a
+  /// word. A second call does nothing.
   void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(500));
 
   void set_members(std::shared_ptr<const node::ClusterInfo> cluster) override;

@@ -44,12 +44,15 @@ class FakeMember final : public node::Node, public node::PeerPort {
   std::vector<Snapshot> snapshots;
   std::vector<std::uint64_t> removed_by;
 
+  std::size_t questions_kept() const { return kept_.size(); }
+
   // What is answered; set before anybody asks.
   absl::StatusOr<std::int64_t> keep_alive_answer = errors::lease_not_found();
   absl::StatusOr<node::LeaseTimes> times_answer = errors::lease_not_found();
   absl::StatusOr<node::MembershipChange> promote_answer = errors::member_not_found();
   absl::StatusOr<node::HashResult> hash_answer = errors::compacted();
   absl::Status read_index_answer;
+  bool silent = false;  // never answers
   node::NodeStatus status_answer;
 
   // --- PeerPort -------------------------------------------------------------------------------
@@ -142,11 +145,18 @@ class FakeMember final : public node::Node, public node::PeerPort {
     changed_.notify_all();
   }
   template <class Done, class Answer>
-  static void answer(node::Mailbox& mailbox, Done done, const Answer& with) {
+  void answer(node::Mailbox& mailbox, Done done, const Answer& with) {
+    if (silent) {
+      const std::lock_guard lock(mutex_);
+      kept_.push_back([done = std::move(done)] {});
+      changed_.notify_all();
+      return;
+    }
     mailbox.post([done = std::move(done), with]() mutable { done(with); });
   }
 
   mutable std::mutex mutex_;
+  std::vector<absl::AnyInvocable<void()>> kept_;  // what it never answers
   std::condition_variable changed_;
   std::shared_ptr<const node::ClusterInfo> cluster_;
 };

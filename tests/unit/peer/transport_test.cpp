@@ -221,6 +221,18 @@ TEST_F(TransportTest, TheUnreachableIsUnavailable) {
                                   }).status()));
 }
 
+TEST_F(TransportTest, AStopEndsTheCallsUnderWay) {
+  start_both();
+  b_.member().silent = true;
+  std::promise<absl::Status> ended;
+  a_.transport().hash_kv(b_.id(), Revision(1), [&](const absl::StatusOr<node::HashResult>& hash) {
+    ended.set_value(hash.status());
+  });
+  ASSERT_TRUE(b_.member().until([](const auto& m) { return m.questions_kept() == 1; }));
+  a_.stop();
+  EXPECT_TRUE(absl::IsUnavailable(ended.get_future().get()));
+}
+
 TEST_F(TransportTest, StopsWithoutHavingStarted) {
   a_.transport().set_members(std::make_shared<node::ClusterInfo>(cluster_of({&a_, &b_})));
   send(a_, b_, MessageType::kVote, 1);
