@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -295,6 +296,51 @@ TEST_F(StorageFaults, FileSystemWithoutHolesSaysSo) {
   for (int i = 2; i < 30; ++i) ASSERT_TRUE(workload_->commit(static_cast<std::uint64_t>(i)).ok());
   FileTrace::set_fault([](Kind kind) { return kind == Kind::kPunch ? EOPNOTSUPP : 0; });
   EXPECT_TRUE(absl::IsUnimplemented(store_->reclaim(1 << 20).status()));
+}
+
+/// Replaces the content by 20 MB; what is written to the new file is traced, and fails as told.
+absl::Status replace(LmdbBackend& store, std::function<int(Kind)> fault) {
+  const Bytes value(20000, 'n');
+  const absl::Status status = store.replace([&](ports::BackendFill& fill) -> absl::Status {
+    FileTrace::start(store.path() + ".new");
+    FileTrace::set_fault(std::move(fault));
+    for (std::uint64_t i = 1; i <= 1000; ++i) {
+      Bytes key(17, '\0');
+      store_be64(key.data(), i);
+      if (absl::Status s = fill.add(Bucket::kKey, key, value); !s.ok()) return s;
+    }
+    return absl::OkStatus();
+  });
+  FileTrace::stop();  // another file may get the same inode
+  return status;
+}
+
+// So that a crash leaves the old content or the new one: nothing but a rename lies between them.
+TEST_F(StorageFaults, AReplacementIsSyncedWholeBeforeItTakesItsPlace) {
+  ASSERT_TRUE(replace(*store_, nullptr).ok());
+  const std::vector<FileOperation>& operations = FileTrace::operations();
+  ASSERT_GT(operations.size(), 3U);
+  EXPECT_EQ(operations.back().kind, Kind::kSync);
+}
+
+TEST_F(StorageFaults, FullDiskWhileReplacingChangesNothing) {
+  const Content before = *content_of(*store_);
+  for (int nth : {0, 1, 5}) {
+    const absl::Status full = replace(*store_, [left = nth](Kind kind) mutable {
+      return kind == Kind::kWrite && left-- <= 0 ? ENOSPC : 0;
+    });
+    EXPECT_TRUE(absl::IsResourceExhausted(full)) << full;
+    EXPECT_EQ(content_of(*store_)->checksum, before.checksum);
+  }
+  EXPECT_TRUE(replace(*store_, nullptr).ok());
+}
+
+TEST_F(StorageFaults, AReplacementThatCannotBeSyncedIsReportedAsUnknownAndNotPutInPlace) {
+  const Content before = *content_of(*store_);
+  const absl::Status failed =
+      replace(*store_, [](Kind kind) { return kind == Kind::kSync ? EIO : 0; });
+  EXPECT_TRUE(absl::IsUnknown(failed)) << failed;
+  EXPECT_EQ(content_of(*store_)->checksum, before.checksum);
 }
 
 }  // namespace
