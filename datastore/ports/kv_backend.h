@@ -67,6 +67,8 @@ class BackendRead {
   /// NotFound; DataLoss for a wrong checksum. The bytes live as long as this object.
   virtual absl::StatusOr<BytesView> get(Bucket bucket, BytesView key) = 0;
   virtual std::unique_ptr<BackendCursor> cursor(Bucket bucket) = 0;
+  /// As cursor(), but values may come unchecked: for whoever wants no more than their sizes.
+  virtual std::unique_ptr<BackendCursor> cursor_over_sizes(Bucket bucket) { return cursor(bucket); }
 };
 
 /// What a backend holds between two calls of replace(): commits change it, a replace() leaves it as

@@ -153,7 +153,7 @@ absl::StatusOr<BboltWriter> BboltWriter::plan(ports::BackendRead& read, const Op
   if (absl::Status s = writer.load_meta(options.meta_overrides); !s.ok()) return s;
   BboltPacker counter(kFirstDataPage, nullptr);
   for (std::size_t i = 0; i < ports::kBucketCount; ++i) {
-    const std::unique_ptr<ports::BackendCursor> cursor = writer.open_bucket(i);
+    const std::unique_ptr<ports::BackendCursor> cursor = writer.open_bucket(i, kSizes);
     for (cursor->seek({}); cursor->valid(); cursor->next()) {
       if (cursor->key().size() > kMaxKeyBytes) {
         return absl::OutOfRangeError(absl::StrCat(
@@ -181,7 +181,7 @@ absl::StatusOr<BytesView> BboltWriter::next() {
   }
   while (roots_.size() < ports::kBucketCount && out_->size() < chunk_bytes_) {
     if (cursor_ == nullptr) {
-      cursor_ = open_bucket(roots_.size());
+      cursor_ = open_bucket(roots_.size(), kValues);
       cursor_->seek({});
     }
     if (cursor_->valid()) {
@@ -223,10 +223,11 @@ absl::Status BboltWriter::load_meta(const std::map<Bytes, std::optional<Bytes>>&
   return cursor->status();
 }
 
-std::unique_ptr<ports::BackendCursor> BboltWriter::open_bucket(std::size_t bucket) const {
+std::unique_ptr<ports::BackendCursor> BboltWriter::open_bucket(std::size_t bucket,
+                                                               Wanted wanted) const {
   const auto which = static_cast<ports::Bucket>(bucket);
   if (which == ports::Bucket::kMeta) return std::make_unique<ListCursor>(meta_);
-  return read_->cursor(which);
+  return wanted == kSizes ? read_->cursor_over_sizes(which) : read_->cursor(which);
 }
 
 void BboltWriter::append_front_pages() {

@@ -63,9 +63,10 @@ class BboltPacker {
 };
 
 /// Turns a snapshot of the store into a bbolt database, as etcd's tools and peers read it: all ten
-/// buckets, values without our header. Two passes: plan() walks the snapshot to learn the size,
-/// then next() yields the file from front to back, so that neither a seekable file nor memory
-/// beyond a chunk and the largest value is needed. Used by one thread at a time.
+/// buckets, values without our header. Two passes: plan() walks the snapshot to learn the size
+/// without looking at values, then next() yields the file from front to back, so that neither a
+/// seekable file nor memory beyond a chunk and the largest value is needed. Used by one thread at a
+/// time.
 class BboltWriter {
  public:
   struct Options {
@@ -94,7 +95,8 @@ class BboltWriter {
       : read_(&read), chunk_bytes_(chunk_bytes), out_(std::make_unique<Bytes>()) {}
 
   absl::Status load_meta(const std::map<Bytes, std::optional<Bytes>>& overrides);
-  std::unique_ptr<ports::BackendCursor> open_bucket(std::size_t bucket) const;
+  enum Wanted : std::uint8_t { kSizes, kValues };
+  std::unique_ptr<ports::BackendCursor> open_bucket(std::size_t bucket, Wanted wanted) const;
   void append_front_pages();
   void append_root();
 

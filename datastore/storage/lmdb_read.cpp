@@ -45,11 +45,20 @@ absl::StatusOr<BytesView> LmdbRead::get_from_bundle(ports::Bucket bucket, BytesV
 }
 
 std::unique_ptr<ports::BackendCursor> LmdbRead::cursor(ports::Bucket bucket) {
+  return make_cursor(bucket, /*checks_values=*/true);
+}
+
+std::unique_ptr<ports::BackendCursor> LmdbRead::cursor_over_sizes(ports::Bucket bucket) {
+  return make_cursor(bucket, /*checks_values=*/false);
+}
+
+std::unique_ptr<ports::BackendCursor> LmdbRead::make_cursor(ports::Bucket bucket,
+                                                            bool checks_values) {
   MDB_cursor* cursor = nullptr;
   const int rc =
       mdb_cursor_open(txn_, environment_->databases()[static_cast<std::size_t>(bucket)], &cursor);
   return std::make_unique<LmdbCursor>(
-      bucket, rc == 0 ? cursor : nullptr,
+      bucket, checks_values, rc == 0 ? cursor : nullptr,
       rc == 0 ? absl::OkStatus() : environment_->error(rc, "open a cursor"));
 }
 
@@ -77,9 +86,15 @@ void LmdbCursor::move(MDB_val key, MDB_cursor_op operation) {
   if (rc == MDB_NOTFOUND) return;
   if (rc != 0) return fail(lmdb_error(rc, "scan", describe_entry(bucket_, key_)));
   key_ = from_mdb(key);
+  const bool is_bundle = key_.size() == kBundlePrefixBytes;
+  if (!checks_values_ && !is_bundle && stored.mv_size >= kValueHeaderBytes) {
+    value_ = from_mdb(stored).substr(kValueHeaderBytes);
+    valid_ = true;
+    return;
+  }
   const absl::StatusOr<BytesView> value = decode_stored(bucket_, key_, from_mdb(stored));
   if (!value.ok()) return fail(value.status());
-  if (key_.size() == kBundlePrefixBytes) {
+  if (is_bundle) {
     bundle_ = BundleReader(*value);
     in_bundle_ = true;
     return next_in_bundle();

@@ -33,9 +33,11 @@ class LmdbRead final : public ports::BackendRead {
 
   absl::StatusOr<BytesView> get(ports::Bucket bucket, BytesView key) override;
   std::unique_ptr<ports::BackendCursor> cursor(ports::Bucket bucket) override;
+  std::unique_ptr<ports::BackendCursor> cursor_over_sizes(ports::Bucket bucket) override;
 
  private:
   absl::StatusOr<BytesView> get_from_bundle(ports::Bucket bucket, BytesView key);
+  std::unique_ptr<ports::BackendCursor> make_cursor(ports::Bucket bucket, bool checks_values);
 
   const std::shared_ptr<LmdbEnvironment> environment_;
   MDB_txn* const txn_;
@@ -44,8 +46,11 @@ class LmdbRead final : public ports::BackendRead {
 /// Walks one database of a read transaction, unrolling bundles.
 class LmdbCursor final : public ports::BackendCursor {
  public:
-  LmdbCursor(ports::Bucket bucket, MDB_cursor* cursor, absl::Status status)
-      : bucket_(bucket), cursor_(cursor), status_(std::move(status)) {}
+  LmdbCursor(ports::Bucket bucket, bool checks_values, MDB_cursor* cursor, absl::Status status)
+      : bucket_(bucket),
+        checks_values_(checks_values),
+        cursor_(cursor),
+        status_(std::move(status)) {}
   ~LmdbCursor() override {
     if (cursor_ != nullptr) mdb_cursor_close(cursor_);
   }
@@ -65,6 +70,7 @@ class LmdbCursor final : public ports::BackendCursor {
   void fail(absl::Status why);
 
   const ports::Bucket bucket_;
+  const bool checks_values_;
   MDB_cursor* const cursor_;
   absl::Status status_;
   bool valid_ = false;
