@@ -1,0 +1,1 @@
+target_sources(test_cli PRIVATE unit/crypto/test_certificates.cpp)
