@@ -25,12 +25,10 @@ absl::Status make_log(ports::Disk& disk, ports::Random& random, const std::strin
   const Index last = first.entries.back().index;
   std::uint64_t marker = 0;
   while (marker == 0) marker = random.next();
-  absl::StatusOr<std::unique_ptr<wal::Wal>> log =
-      wal::Wal::create(disk, directory, {first.cluster, first.self}, marker, {conf, last, Term(1)});
-  if (!log.ok()) return log.status();
-  wal::Batch batch;
-  batch.hard_state = raft::HardState{Term(1), MemberId(), last};
-  return (*log)->append(batch);
+  return wal::Wal::create(
+             disk, directory, {first.cluster, first.self}, marker,
+             {.snapshot = {conf, last, Term(1)}, .hard_state = {Term(1), MemberId(), last}})
+      .status();
 }
 
 absl::StatusOr<storage::ImportResult> make_store(const RestoreRequest& request,

@@ -32,25 +32,22 @@ std::unique_ptr<raft::Raft> make_raft(const BootstrapOptions& options, ports::Ra
 
 absl::StatusOr<std::unique_ptr<wal::Wal>> create_log(ports::Disk& disk, ports::Random& random,
                                                      const BootstrapOptions& options,
-                                                     const wal::Identity& identity) {
+                                                     const wal::Identity& identity,
+                                                     const wal::Beginning& begin) {
   std::uint64_t marker = 0;
   while (marker == 0) marker = random.next();
-  return wal::Wal::create(disk, options.wal_directory, identity, marker, raft::SnapshotMetadata(),
-                          options.wal);
+  return wal::Wal::create(disk, options.wal_directory, identity, marker, begin, options.wal);
 }
 
 absl::StatusOr<Bootstrapped> begin_cluster(ports::Disk& disk, ports::Random& random,
                                            const BootstrapOptions& options, Bootstrapped member) {
   absl::StatusOr<FirstEntries> first = first_entries(options);
   if (!first.ok()) return first.status();
-  absl::StatusOr<std::unique_ptr<wal::Wal>> log =
-      create_log(disk, random, options, {first->cluster, first->self});
-  if (!log.ok()) return log.status();
   const raft::HardState hard_state{Term(1), MemberId(), Index(first->entries.size())};
-  wal::Batch batch;
-  batch.hard_state = hard_state;
-  batch.entries = first->entries;
-  if (const absl::Status status = (*log)->append(batch); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<wal::Wal>> log =
+      create_log(disk, random, options, {first->cluster, first->self},
+                 {.hard_state = hard_state, .entries = first->entries});
+  if (!log.ok()) return log.status();
 
   member.is_new = true;
   member.self = first->self;
@@ -66,7 +63,7 @@ absl::StatusOr<Bootstrapped> join_cluster(ports::Disk& disk, ports::Random& rand
                                           const BootstrapOptions& options, Bootstrapped member) {
   const JoinedCluster& join = *options.join;
   absl::StatusOr<std::unique_ptr<wal::Wal>> log =
-      create_log(disk, random, options, {join.cluster, join.self});
+      create_log(disk, random, options, {join.cluster, join.self}, {});
   if (!log.ok()) return log.status();
   member.is_new = true;
   member.self = join.self;

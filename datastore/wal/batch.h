@@ -24,4 +24,13 @@ struct Batch {
   absl::Span<const raft::Entry> entries;
 };
 
+/// What a new log holds from its first moment. The entries are borrowed.
+struct Beginning {
+  /// The log begins after it: index 0 for a new member, else a restored snapshot's.
+  raft::SnapshotMetadata snapshot;
+  raft::HardState hard_state;
+  /// Consecutive, from snapshot.index + 1.
+  absl::Span<const raft::Entry> entries;
+};
+
 }  // namespace holdfast::wal

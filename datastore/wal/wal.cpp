@@ -70,8 +70,7 @@ absl::StatusOr<bool> Wal::exists(ports::Disk& disk, const std::string& directory
 
 absl::StatusOr<std::unique_ptr<Wal>> Wal::create(ports::Disk& disk, const std::string& directory,
                                                  const Identity& identity, std::uint64_t marker,
-                                                 const raft::SnapshotMetadata& start,
-                                                 const Options& options) {
+                                                 const Beginning& begin, const Options& options) {
   HOLDFAST_CHECK(marker != 0);
   if (absl::Status made = disk.make_directories(directory); !made.ok()) return made;
   const absl::StatusOr<bool> there = exists(disk, directory);
@@ -83,7 +82,7 @@ absl::StatusOr<std::unique_ptr<Wal>> Wal::create(ports::Disk& disk, const std::s
   std::unique_ptr<Wal> wal(new Wal(disk, directory, options));
   wal->identity_ = identity;
   wal->marker_ = marker;
-  const Batch first{SnapshotMarker{start, true}, raft::HardState{}, {}};
+  const Batch first{SnapshotMarker{begin.snapshot, true}, begin.hard_state, begin.entries};
   const std::size_t batch_bytes = kBatchHeaderBytes + records_bytes(first);
   const std::uint32_t header_crc = wal->encode(first, batch_bytes);
   absl::StatusOr<Segment> segment = wal->make_segment(1, wal->buffer_.view());

@@ -37,14 +37,13 @@ class Wal {
   /// True if `directory` holds a log.
   static absl::StatusOr<bool> exists(ports::Disk& disk, const std::string& directory);
 
-  /// Makes a new log, durable on return, that begins after `start` (index 0 for a new member; a
-  /// restored snapshot's index otherwise). `marker` is a random number other than 0. A crash before
-  /// the return leaves no log, and create() may be called again.
-  /// Errors: AlreadyExists; the disk's.
+  /// Makes a new log with what it begins with, durable on return. `marker` is a random number other
+  /// than 0. A crash before the return leaves no log, or the whole of it; with none, create() may
+  /// be called again. Errors: AlreadyExists; the disk's.
   static absl::StatusOr<std::unique_ptr<Wal>> create(ports::Disk& disk,
                                                      const std::string& directory,
                                                      const Identity& identity, std::uint64_t marker,
-                                                     const raft::SnapshotMetadata& start,
+                                                     const Beginning& begin,
                                                      const Options& options = {});
 
   /// Reads the log, cuts a torn tail, and is ready to append. `disk` must outlive the log.

@@ -122,7 +122,20 @@ class CrashRun {
 
   void run(int appends) {
     disk_.on_change = [this] { check_images(); };
-    auto made = Wal::create(disk_, kDirectory, kIdentity, 0xfeed + seed_, {}, options());
+    // Every other log begins with entries, as that of a new cluster does.
+    Append first;
+    if (seed_ % 2 == 1) {
+      first.hard_state = raft::HardState{Term(1), MemberId(), Index(2)};
+      for (const std::uint64_t index : {1, 2}) {
+        first.entries.push_back(
+            {Term(1), Index(index), raft::EntryType::kConfChange, random_data(dice_)});
+      }
+    }
+    possible_.back().apply(first.batch());
+    auto made = Wal::create(
+        disk_, kDirectory, kIdentity, 0xfeed + seed_,
+        {.hard_state = first.hard_state.value_or(raft::HardState()), .entries = first.entries},
+        options());
     ASSERT_TRUE(made.ok()) << made.status();
     wal_ = *std::move(made);
     created_ = true;

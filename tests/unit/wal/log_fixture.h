@@ -50,7 +50,7 @@ inline Options small() {
 class LogTest : public ::testing::Test {
  protected:
   void create(const Options& options = small(), const raft::SnapshotMetadata& start = {}) {
-    auto made = Wal::create(disk_, kDirectory, kIdentity, kMarker, start, options);
+    auto made = Wal::create(disk_, kDirectory, kIdentity, kMarker, {start}, options);
     ASSERT_TRUE(made.ok()) << made.status();
     wal_ = *std::move(made);
   }

@@ -149,6 +149,24 @@ TEST_F(WalTest, CreateRefusesAnExistingLogAndOpenAMissingOne) {
       Wal::create(disk_, kDirectory, kIdentity, kMarker, {}, small()).status()));
 }
 
+TEST_F(WalTest, ALogMayBeginWithEntriesMoreThanASegmentToo) {
+  const std::vector<raft::Entry> first = entries(6, 100, 3, 150);
+  auto made = Wal::create(disk_, kDirectory, kIdentity, kMarker,
+                          {snapshot(5), hard_state(3, 104), first}, small());
+  ASSERT_TRUE(made.ok()) << made.status();
+  wal_ = *std::move(made);
+  EXPECT_EQ(wal_->last_index(), Index(105));
+  append(entries(106, 3, 3));
+  Options options = small();
+  options.entries_after = Index(5);
+  const Recovered recovered = reopen(options);
+  EXPECT_EQ(recovered.snapshot, snapshot(5));
+  EXPECT_EQ(recovered.hard_state, hard_state(3, 104));
+  EXPECT_EQ(recovered.last_index, Index(108));
+  ASSERT_EQ(recovered.entries.size(), 103u);
+  EXPECT_EQ(recovered.entries.front(), first.front());
+}
+
 TEST_F(WalTest, AnotherMembersLogIsRefusedByName) {
   create();
   Options options = small();
