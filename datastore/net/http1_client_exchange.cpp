@@ -111,9 +111,7 @@ Http1ClientExchange::~Http1ClientExchange() {
 // --- the request -----------------------------------------------------------------------------
 
 void Http1ClientExchange::begin(Http1Request request) {
-  early_failure_ = check(request);
-  // Told by the timer, as it must not be told from within start().
-  if (!early_failure_.ok()) return loop().arm(total_timer_, std::chrono::milliseconds(0));
+  if (absl::Status status = check(request); !status.ok()) return fail_soon(std::move(status));
   if (limits_.total.count() > 0) loop().arm(total_timer_, limits_.total);
   to_head_ = request.method == "HEAD";
   chunked_ = request.body_follows;
@@ -190,8 +188,8 @@ void Http1ClientExchange::watch() {
   if (watched_events_ != 0) {
     loop().modify(transport_->fd(), wanted, *this);
   } else if (!loop().add(transport_->fd(), wanted, *this)) {
-    return fail(absl::StatusCode::kResourceExhausted,
-                "the kernel can't watch more descriptors: raise fs.epoll.max_user_watches");
+    return fail_soon(absl::ResourceExhaustedError(
+        "the kernel can't watch more descriptors: raise fs.epoll.max_user_watches"));
   }
   watched_events_ = wanted;
 }
@@ -307,9 +305,14 @@ void Http1ClientExchange::restart_read_timer() {
 
 // --- the end ---------------------------------------------------------------------------------
 
+void Http1ClientExchange::fail_soon(absl::Status status) {
+  pending_failure_ = std::move(status);
+  loop().arm(total_timer_, std::chrono::milliseconds(0));
+}
+
 void Http1ClientExchange::on_total_timeout() {
-  if (!early_failure_.ok()) {
-    return fail(early_failure_.code(), from_absl(early_failure_.message()));
+  if (!pending_failure_.ok()) {
+    return fail(pending_failure_.code(), from_absl(pending_failure_.message()));
   }
   fail(absl::StatusCode::kDeadlineExceeded, "no whole answer in the time allowed");
 }

@@ -79,6 +79,8 @@ class Http1ClientExchange final : public IoHandler,
   bool active() const { return handler_ != nullptr; }
   bool request_sent() const { return request_whole_ && output_.empty(); }
 
+  /// Tells it from the loop's next turns: for what the caller of a function must not hear in it.
+  void fail_soon(absl::Status status);
   void on_total_timeout();
   /// The connection is gone.
   void lose(std::string_view why);
@@ -95,8 +97,8 @@ class Http1ClientExchange final : public IoHandler,
   std::unique_ptr<Dialer::Attempt> attempt_;
   std::unique_ptr<Transport> transport_;
   std::uint32_t watched_events_ = 0;
-  Bytes repeatable_;            // the request, while it may have to be sent again
-  absl::Status early_failure_;  // of begin()
+  Bytes repeatable_;              // the request, while it may have to be sent again
+  absl::Status pending_failure_;  // see fail_soon()
   std::string write_failure_;
   bool to_head_ = false;
   bool chunked_ = false;

@@ -67,7 +67,8 @@ Http1Session::Http1Session(Connection& connection)
 
 Http1Session::~Http1Session() {
   give_back_body();
-  if (exchange_ != nullptr) exchange_->on_closed();
+  // A handler that hears of it may finish the exchange, and so let go of it.
+  if (const std::shared_ptr<Http1Exchange> exchange = exchange_) exchange->on_closed();
 }
 
 // --- input -----------------------------------------------------------------------------------
