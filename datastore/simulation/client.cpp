@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "datastore/base/errors.h"
 #include "datastore/mvcc/key_value.h"
+#include "datastore/simulation/machine_peers.h"
 #include "datastore/simulation/requests.h"
 
 namespace holdfast::simulation {
@@ -22,7 +23,7 @@ constexpr BytesView kPastLastKey = "l";
 
 }  // namespace
 
-Client::Client(Context& context, std::vector<Machine*>& machines, Workload& workload,
+Client::Client(Context& context, const std::vector<Machine*>& machines, Workload& workload,
                std::uint64_t number)
     : context_(context),
       machines_(machines),
@@ -153,7 +154,7 @@ Bytes Client::fresh_value() {
 
 // --- what travels -------------------------------------------------------------------------------
 
-void Client::send(Machine::Task task) {
+void Client::send(node::CoreTask task) {
   Machine& machine = *current_->machine;
   context_.scheduler.after(
       dice_.between(kTravelAtLeast, kTravelAtMost),
@@ -216,10 +217,8 @@ void Client::command(codec::CommandField field, Bytes body,
       finish(true);
     });
   };
-  std::vector<node::Proposal> proposals;
-  proposals.push_back(std::move(proposal));
-  send([&machine, proposals = std::move(proposals)](node::Core& core, node::Time now) mutable {
-    core.propose(std::move(proposals), machine.mailbox(), now);
+  send([&machine, proposal = std::move(proposal)](node::Core&, node::Time) mutable {
+    machine.propose(std::move(proposal));
   });
 }
 
@@ -284,18 +283,20 @@ void Client::keep_alive() {
   if (leases_.empty()) return grant();
   const LeaseId lease = leases_[dice_.below(leases_.size())];
   Machine& machine = *current_->machine;
-  send([this, &machine, lease, token = current_->token, asked = current_->asked](node::Core& core,
-                                                                                 node::Time now) {
-    const lease::Renewal renewal = core.machine().lessor().renew(lease, now);
-    if (renewal.clear_checkpoint) core.propose_checkpoint_reset(lease);
-    reply(token, [this, lease, asked, renewal] {
-      if (renewal.result == lease::Renewal::Result::kRenewed) {
-        context_.leases.acknowledged(lease, asked, renewal.ttl_seconds);
-      } else if (renewal.result == lease::Renewal::Result::kNotFound) {
-        std::erase(leases_, lease);
-      }
-      finish(renewal.result == lease::Renewal::Result::kRenewed);
+  auto answered = [this, lease, token = current_->token,
+                   asked = current_->asked](absl::StatusOr<std::int64_t> ttl) {
+    reply(token, [this, lease, asked, ttl] {
+      if (ttl.ok()) context_.leases.acknowledged(lease, asked, *ttl);
+      if (ttl.status() == errors::lease_not_found()) std::erase(leases_, lease);
+      finish(ttl.ok());
     });
+  };
+  send([&machine, lease, answered = std::move(answered)](node::Core& core, node::Time now) mutable {
+    const MemberId leader = core.raft().leader();
+    if (leader && leader != machine.self()) {
+      return machine.peers().keep_alive(leader, lease, std::move(answered));
+    }
+    answered(MachinePeers::renew(core, lease, now));
   });
 }
 

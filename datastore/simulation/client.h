@@ -31,7 +31,7 @@ struct Workload {
 /// client may well try the same again.
 class Client {
  public:
-  Client(Context& context, std::vector<Machine*>& machines, Workload& workload,
+  Client(Context& context, const std::vector<Machine*>& machines, Workload& workload,
          std::uint64_t number);
 
   void start();
@@ -80,7 +80,7 @@ class Client {
   void revoke();
 
   /// Sends `task` to the member and forgets it with the connection.
-  void send(Machine::Task task);
+  void send(node::CoreTask task);
   /// Brings an answer back to the client, if it still waits for it.
   void reply(std::uint64_t token, absl::AnyInvocable<void()> then);
   void finish(bool acknowledged);
@@ -88,7 +88,7 @@ class Client {
                    absl::AnyInvocable<void(absl::StatusOr<History::RangeAnswer>)> done);
 
   Context& context_;
-  std::vector<Machine*>& machines_;
+  const std::vector<Machine*>& machines_;
   Workload& workload_;
   const std::uint64_t number_;
   Dice dice_;

@@ -65,7 +65,8 @@ class SimulatedDisk final : public ports::Disk {
   /// A new, empty disk.
   void wipe();
 
-  /// The time that operations took since the last call.
+  /// The time that operations took since the last take_busy().
+  Time busy() const { return busy_; }
   Time take_busy();
 
  private:

@@ -1,12 +1,17 @@
 #include "datastore/simulation/machine.h"
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
 #include "datastore/base/crc32c.h"
 #include "datastore/base/errors.h"
+#include "datastore/codec/raft_messages.h"
+#include "datastore/node/install.h"
+#include "datastore/simulation/machine_peers.h"
+#include "datastore/storage/layout.h"
 
 namespace holdfast::simulation {
 
@@ -15,6 +20,7 @@ namespace {
 constexpr Time kThreadHandover = std::chrono::microseconds(50);
 constexpr Time kStartRetry = std::chrono::milliseconds(300);
 constexpr std::size_t kCompactionReadStep = 200;
+constexpr char kSnapshotDirectory[] = "snap";
 
 }  // namespace
 
@@ -41,30 +47,43 @@ class Machine::Loop final : public node::Mailbox {
   Machine& machine_;
 };
 
+/// What the engine is to commit, and who gets a copy of the state after that.
+struct Machine::Drain {
+  std::optional<mvcc::DrainBatch> batch;
+  std::vector<raft::Message> snapshots;
+  Revision revision;
+};
+
 /// All that ends with the process.
 struct Machine::Process {
-  Process(Machine& machine, MemberId self)
-      : self(self),
-        observer(machine),
+  Process(Machine& machine, Context& context, Network& network)
+      : observer(machine),
         loop(machine),
-        ids(self, machine.clock_.unix_milliseconds()) {}
+        peers(context, network, machine, machine.self()),
+        ids(machine.self(), machine.clock_.unix_milliseconds()) {}
 
-  const MemberId self;
   Observer observer;
   Loop loop;
+  MachinePeers peers;
   node::RequestIds ids;
   std::unique_ptr<node::Core> core;
   WatchHub watches;
-  std::vector<Task> inbox;
+  std::vector<raft::Message> messages;
+  std::vector<node::CoreTask> tasks;
+  std::deque<node::Proposal> proposals;
+  std::vector<raft::Message> wanted_snapshots;
   bool turn_is_scheduled = false;
   bool tick_is_due = false;
-  bool background_is_busy = false;
-  /// Set within a turn: the process ends once the turn is over.
   Time busy_until{0};
+  Time background_until{0};
+  /// Found outside a turn: the next one ends the process.
+  absl::Status error;
 };
 
-Machine::Machine(Context& context, MachineOptions options)
+Machine::Machine(Context& context, Network& network, Neighbours& neighbours, MachineOptions options)
     : context_(context),
+      network_(network),
+      neighbours_(neighbours),
       options_(std::move(options)),
       dice_(context.seed, 100 + options_.number),
       clock_(context.scheduler),
@@ -76,6 +95,10 @@ Machine::~Machine() = default;
 
 node::Core& Machine::core() {
   return *process_->core;
+}
+
+MachinePeers& Machine::peers() {
+  return process_->peers;
 }
 
 WatchHub& Machine::watches() {
@@ -94,7 +117,7 @@ std::uint64_t Machine::next_request_id() {
 
 void Machine::start_after(Time delay) {
   context_.scheduler.after(delay, [this, incarnation = incarnation_] {
-    if (incarnation == incarnation_ && process_ == nullptr) start();
+    if (incarnation == incarnation_ && process_ == nullptr && !is_retired_) start();
   });
 }
 
@@ -102,9 +125,11 @@ void Machine::start() {
   disk_.power_on();
   node::BootstrapOptions options;
   options.wal_directory = "wal";
+  options.snapshot_directory = kSnapshotDirectory;
   options.name = options_.name;
   options.initial_cluster = options_.initial_cluster;
-  options.initial_cluster_token = "simulation";
+  options.initial_cluster_token = kClusterToken;
+  options.join = options_.join;
   options.wal.segment_bytes = options_.segment_bytes;
   absl::StatusOr<node::Bootstrapped> bootstrapped = node::bootstrap(disk_, engine_, dice_, options);
   disk_.take_busy();
@@ -138,8 +163,14 @@ void Machine::begin(node::Bootstrapped bootstrapped) {
   core.self = bootstrapped.self;
   core.cluster = bootstrapped.cluster;
   core.name = options_.name;
-  process_ = std::make_unique<Process>(*this, bootstrapped.self);
-  context_.raft_invariants.restarted(bootstrapped.self);
+  for (const statemachine::Member& known : bootstrapped.join_members) {
+    core.known_members.push_back(
+        {known.id, known.name, known.peer_urls, known.client_urls, known.is_learner});
+  }
+  process_ = std::make_unique<Process>(*this, context_, network_);
+  network_.attach(options_.self, *this);
+  context_.raft_invariants.restarted(options_.self);
+  const std::uint64_t incarnation = incarnation_;
   process_->core =
       std::make_unique<node::Core>(core,
                                    node::Core::Parts{.backend = &engine_,
@@ -148,7 +179,13 @@ void Machine::begin(node::Bootstrapped bootstrapped) {
                                                      .machine = std::move(bootstrapped.machine),
                                                      .observer = &process_->observer,
                                                      .clock = &clock_,
-                                                     .ids = &process_->ids},
+                                                     .ids = &process_->ids,
+                                                     .peers = &process_->peers,
+                                                     .post =
+                                                         [this, incarnation](node::CoreTask task) {
+                                                           if (incarnation == incarnation_)
+                                                             enqueue(std::move(task));
+                                                         }},
                                    clock_.monotonic());
   wake(Time(0));
   later(kThreadHandover, [this] {
@@ -178,6 +215,18 @@ void Machine::kill(Time down) {
   end(absl::AbortedError("killed"), down);
 }
 
+void Machine::told_removed() {
+  if (std::exchange(is_retired_, true)) return;
+  end(absl::AbortedError("removed"), Time(0));
+}
+
+void Machine::lose_everything() {
+  is_retired_ = true;
+  if (process_ != nullptr) end(absl::AbortedError("disk lost"), Time(0));
+  disk_.wipe();
+  engine_.wipe();
+}
+
 void Machine::pause(Time span) {
   paused_until_ = std::max(paused_until_, context_.scheduler.now() + span);
 }
@@ -195,8 +244,21 @@ void Machine::later(Time delay, absl::AnyInvocable<void()> work) {
                            });
 }
 
-void Machine::enqueue(Task task) {
-  process_->inbox.push_back(std::move(task));
+void Machine::in_background(absl::AnyInvocable<void()> work) {
+  const Time now = context_.scheduler.now();
+  Time& until = process_->background_until;
+  until = std::max(until, now) + dice_.between(kThreadHandover, options_.max_background_delay);
+  later(until - now, std::move(work));
+}
+
+void Machine::enqueue(node::CoreTask task) {
+  if (process_ == nullptr) return;
+  process_->tasks.push_back(std::move(task));
+  wake(kThreadHandover);
+}
+
+void Machine::propose(node::Proposal proposal) {
+  process_->proposals.push_back(std::move(proposal));
   wake(kThreadHandover);
 }
 
@@ -217,19 +279,50 @@ void Machine::schedule_tick() {
 void Machine::turn() {
   process_->turn_is_scheduled = false;
   const node::Time now = clock_.monotonic();
-  node::Core& core = *process_->core;
-  for (Task& task : std::exchange(process_->inbox, {})) task(core, now);
-  if (std::exchange(process_->tick_is_due, false)) core.tick(now);
-  const absl::Status status = core.turn(now);
+  absl::Status status = take_inbox(now);
+  if (status.ok()) status = process_->core->turn(now);
   process_->busy_until = context_.scheduler.now() + disk_.take_busy();
-  if (!status.ok()) return end(status, dice_.between(kStartRetry, 5 * kStartRetry));
+  if (!status.ok()) {
+    context_.judge.demand(!absl::IsDataLoss(status), [&] {
+      return absl::StrCat(options_.name, " stops: ", status.ToString());
+    });
+    return end(status, dice_.between(kStartRetry, 5 * kStartRetry));
+  }
   check();
+  after_turn(now);
+}
+
+absl::Status Machine::take_inbox(node::Time now) {
+  Process& process = *process_;
+  node::Core& core = *process.core;
+  absl::Status status = core.step(std::exchange(process.messages, {}));
+  for (node::CoreTask& task : std::exchange(process.tasks, {})) task(core, now);
+  while (!process.proposals.empty() && core.accepts_proposals()) {
+    std::vector<node::Proposal> next;
+    next.push_back(std::move(process.proposals.front()));
+    process.proposals.pop_front();
+    core.propose(std::move(next), process.loop, now);
+  }
+  if (std::exchange(process.tick_is_due, false)) core.tick(now);
+  return status.ok() ? process.error : status;
+}
+
+/// What the other threads are given.
+void Machine::after_turn(node::Time now) {
+  node::Core& core = *process_->core;
+  for (node::SnapshotWanted& wanted : core.take_wanted_snapshots()) {
+    process_->wanted_snapshots.push_back(std::move(wanted.message));
+  }
+  schedule_install();
+  for (const std::string& file : core.take_obsolete_files()) disk_.remove(file).IgnoreError();
   schedule_drain(now);
   schedule_compaction_read();
   core.flush_answers();
   if (const std::optional<node::Time> next = core.next_background_step()) {
     later(clock_.true_delay(std::max(*next - now, Time(0))), [this] { wake(Time(0)); });
   }
+  const std::optional<node::Time> removed = core.removed_at();
+  if (removed && now - *removed >= options_.core.election_timeout) told_removed();
 }
 
 // --- the engine ---------------------------------------------------------------------------------
@@ -237,25 +330,62 @@ void Machine::turn() {
 void Machine::schedule_drain(node::Time now) {
   node::Core& core = *process_->core;
   if (core.drain_in_flight()) return;
-  std::optional<mvcc::DrainBatch> batch = core.take_drain(now, false);
-  if (!batch) return;
-  auto held = std::make_shared<mvcc::DrainBatch>(*std::move(batch));
-  later(dice_.between(kThreadHandover, options_.max_background_delay),
-        [this, held] { commit_drain(held); });
+  auto drain = std::make_shared<Drain>();
+  drain->batch = core.take_drain(now, /*all=*/!process_->wanted_snapshots.empty());
+  if (!drain->batch && process_->wanted_snapshots.empty()) return;
+  drain->snapshots = std::exchange(process_->wanted_snapshots, {});
+  drain->revision = core.machine().store().revision();
+  for (raft::Message& message : drain->snapshots) core.describe_state(message);
+  in_background([this, drain] { commit_drain(drain); });
 }
 
-void Machine::commit_drain(std::shared_ptr<mvcc::DrainBatch> batch) {
-  const absl::Status status = engine_.commit(batch->writes());
+void Machine::commit_drain(const std::shared_ptr<Drain>& drain) {
+  const absl::Status status =
+      drain->batch ? engine_.commit(drain->batch->writes()) : absl::OkStatus();
   if (!disk_.powered() || absl::IsUnknown(status)) {
     return end(status, dice_.between(kStartRetry, 5 * kStartRetry));
   }
+  serve_snapshots(*drain, status);
+  if (!drain->batch) return;
   tend_log();
   if (!disk_.powered()) {
     return end(absl::AbortedError("power lost"), dice_.between(kStartRetry, 5 * kStartRetry));
   }
-  later(dice_.between(kThreadHandover, options_.max_background_delay), [this, batch, status] {
-    enqueue(
-        [batch, status](node::Core& core, node::Time) { core.drained(std::move(*batch), status); });
+  later(dice_.between(kThreadHandover, options_.max_background_delay), [this, drain, status] {
+    enqueue([drain, status](node::Core& core, node::Time) {
+      core.drained(*std::move(drain->batch), status);
+    });
+  });
+}
+
+void Machine::serve_snapshots(Drain& drain, const absl::Status& committed) {
+  for (raft::Message& message : drain.snapshots) {
+    auto read = engine_.begin_read();
+    if (!committed.ok() || !read.ok()) {
+      enqueue([to = message.to](node::Core& core, node::Time) { core.report_snapshot(to, false); });
+      continue;
+    }
+    const Index applied = message.snapshot.index;
+    const Term term = message.snapshot.term;
+    process_->peers.send_snapshot(
+        {std::move(message), {*std::move(read), applied, term, drain.revision}});
+  }
+}
+
+void Machine::schedule_install() {
+  std::optional<node::SnapshotInstall> install = process_->core->take_install();
+  if (!install) return;
+  in_background([this, install = *std::move(install)] {
+    const absl::Status status =
+        node::install_snapshot(disk_, install.file, install.snapshot, engine_);
+    disk_.take_busy();
+    if (!disk_.powered()) {
+      return end(status, dice_.between(kStartRetry, 5 * kStartRetry));
+    }
+    enqueue([this, status](node::Core& core, node::Time now) {
+      const absl::Status installed = core.installed(status, now);
+      if (!installed.ok()) process_->error = installed;
+    });
   });
 }
 
@@ -311,6 +441,58 @@ void Machine::catch_up_watches() {
   });
 }
 
+// --- peers --------------------------------------------------------------------------------------
+
+void Machine::receive(MemberId from, Bytes bytes) {
+  if (process_->peers.is_removed(from)) {
+    // As the peer room answers whoever was removed.
+    context_.scheduler.after(kThreadHandover, [sender = neighbour(from)] {
+      if (sender->is_up()) sender->told_removed();
+    });
+    return;
+  }
+  raft::Message message;
+  const absl::Status decoded = codec::decode(bytes, &message);
+  context_.judge.demand(decoded.ok() && codec::encode(message) == bytes, [&] {
+    return absl::StrCat("a message from ", from.value,
+                        " is not what was sent: ", decoded.ToString());
+  });
+  process_->messages.push_back(std::move(message));
+  wake(kThreadHandover);
+}
+
+void Machine::tell_unreachable(MemberId peer) {
+  enqueue([peer](node::Core& core, node::Time) { core.report_unreachable(peer); });
+}
+
+bool Machine::receive_snapshot(BytesView bytes, Bytes file) {
+  raft::Message message;
+  if (!codec::decode(bytes, &message).ok()) return false;
+  const std::string path =
+      absl::StrCat(kSnapshotDirectory, "/", storage::snapshot_file_name(message.snapshot.index));
+  if (*disk_.exists(path)) return false;  // another of the same is being installed
+  auto created = disk_.open(path, ports::Disk::Open::kCreate);
+  absl::Status status = created.status();
+  const BytesView content = file;
+  if (status.ok()) status = (*created)->write(0, {&content, 1});
+  if (status.ok()) status = (*created)->sync();
+  if (status.ok()) status = disk_.sync_directory(kSnapshotDirectory);
+  disk_.take_busy();
+  if (!disk_.powered()) {
+    end(status, dice_.between(kStartRetry, 5 * kStartRetry));
+    return false;
+  }
+  if (!status.ok()) {
+    disk_.remove(path).IgnoreError();
+    return false;
+  }
+  enqueue([this, message = std::move(message), path](node::Core& core, node::Time) mutable {
+    const absl::Status stepped = core.step_snapshot(std::move(message), path);
+    if (!stepped.ok()) process_->error = stepped;
+  });
+  return true;
+}
+
 // --- checks -------------------------------------------------------------------------------------
 
 void Machine::Observer::command_applied(const statemachine::Command& command,
@@ -327,7 +509,8 @@ void Machine::Observer::command_applied(const statemachine::Command& command,
 
 void Machine::check() {
   node::Core& core = *process_->core;
-  context_.raft_invariants.observe(process_->self, core.raft(), options_.name);
+  context_.raft_invariants.observe(options_.self, core.raft(), core.wal().hard_state().term,
+                                   options_.name);
   const std::int64_t revision = core.machine().store().revision().value;
   const std::int64_t expected = context_.reference.revision_at(core.machine().applied_index());
   context_.judge.demand(revision == expected, [&] {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,14 +17,26 @@
 #include "datastore/simulation/dice.h"
 #include "datastore/simulation/disk.h"
 #include "datastore/simulation/engine.h"
+#include "datastore/simulation/network.h"
 #include "datastore/simulation/watch_hub.h"
 
 namespace holdfast::simulation {
 
+class Machine;
+class MachinePeers;
+
+inline constexpr char kClusterToken[] = "simulation";
+
+/// Who lives where; filled by whoever makes machines.
+using Neighbours = std::map<MemberId, Machine*>;
+
 struct MachineOptions {
   std::uint64_t number = 0;
   std::string name;
+  MemberId self;
   std::vector<node::InitialMember> initial_cluster;
+  /// Instead, for a member of a cluster that runs already.
+  std::optional<node::JoinedCluster> join;
   node::CoreOptions core;
   std::uint64_t segment_bytes = std::uint64_t{16} << 10;
   Time tick_interval = std::chrono::milliseconds(100);
@@ -34,12 +47,10 @@ struct MachineOptions {
 /// One machine and the member on it: it owns what survives the process (clock, disk, engine), and
 /// does for node::Core what the production Member's threads do, on the one simulated thread: takes
 /// in work, ticks, turns, drains, reads compactions, delivers answers, each after a delay.
-class Machine {
+class Machine final : public Station {
  public:
-  using Task = absl::AnyInvocable<void(node::Core&, node::Time now)>;
-
-  Machine(Context& context, MachineOptions options);
-  ~Machine();
+  Machine(Context& context, Network& network, Neighbours& neighbours, MachineOptions options);
+  ~Machine() override;
 
   // --- life -------------------------------------------------------------------------------------
 
@@ -57,17 +68,25 @@ class Machine {
   void damage_is_expected() { damaged_ = true; }
   bool is_damaged() const { return damaged_; }
   void repair();
+  /// A peer said, or its own log, that it is no member any more: it ends for good.
+  void told_removed();
+  /// Its disk is lost with all that was on it, and nobody starts it again.
+  void lose_everything();
+  bool is_retired() const { return is_retired_; }
   /// Called with each end of a process.
   std::function<void()> on_down;
 
   // --- its parts --------------------------------------------------------------------------------
 
   const std::string& name() const { return options_.name; }
+  MemberId self() const { return options_.self; }
+  Dice& dice() { return dice_; }
   SimulatedClock& clock() { return clock_; }
   SimulatedDisk& disk() { return disk_; }
   SimulatedEngine& engine() { return engine_; }
   /// Of a running member.
   node::Core& core();
+  MachinePeers& peers();
   WatchHub& watches();
   /// Stays the same while one process runs.
   std::uint64_t incarnation() const { return incarnation_; }
@@ -76,12 +95,25 @@ class Machine {
 
   std::uint64_t next_request_id();
   /// Runs on the node's thread, before its next turn.
-  void enqueue(Task task);
+  void enqueue(node::CoreTask task);
+  /// To core as soon as it accepts proposals.
+  void propose(node::Proposal proposal);
   /// Answers come through here.
   node::Mailbox& mailbox();
 
+  // --- what its peers do ------------------------------------------------------------------------
+
+  bool is_listening() const override { return is_up(); }
+  void receive(MemberId from, Bytes message) override;
+  /// `message` is a kSnap, `file` its database. False if it could not be stored.
+  bool receive_snapshot(BytesView message, Bytes file);
+  /// A message to `peer` was dropped.
+  void tell_unreachable(MemberId peer);
+  Machine* neighbour(MemberId member) { return neighbours_.at(member); }
+
  private:
   struct Process;
+  struct Drain;
   class Observer;
   class Loop;
 
@@ -90,11 +122,17 @@ class Machine {
   void failed_to_start(const absl::Status& why);
   /// Runs `work` after `delay`, unless the process has ended by then; later if it stands still.
   void later(Time delay, absl::AnyInvocable<void()> work);
+  /// What the background thread does, one piece after the other.
+  void in_background(absl::AnyInvocable<void()> work);
   void wake(Time delay);
   void schedule_tick();
   void turn();
+  absl::Status take_inbox(node::Time now);
+  void after_turn(node::Time now);
   void schedule_drain(node::Time now);
-  void commit_drain(std::shared_ptr<mvcc::DrainBatch> batch);
+  void commit_drain(const std::shared_ptr<Drain>& drain);
+  void serve_snapshots(Drain& drain, const absl::Status& committed);
+  void schedule_install();
   void tend_log();
   void schedule_compaction_read();
   void read_compaction(mvcc::CompactionJob& job);
@@ -103,6 +141,8 @@ class Machine {
   void check();
 
   Context& context_;
+  Network& network_;
+  Neighbours& neighbours_;
   const MachineOptions options_;
   Dice dice_;
   SimulatedClock clock_;
@@ -111,6 +151,7 @@ class Machine {
   std::unique_ptr<Process> process_;
   std::uint64_t incarnation_ = 0;
   bool damaged_ = false;
+  bool is_retired_ = false;
   Time paused_until_{0};
 };
 

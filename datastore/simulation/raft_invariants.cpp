@@ -8,9 +8,10 @@
 
 namespace holdfast::simulation {
 
-void RaftInvariants::observe(MemberId member, const raft::Raft& raft, const std::string& who) {
+void RaftInvariants::observe(MemberId member, const raft::Raft& raft, Term durable_term,
+                             const std::string& who) {
   Seen& seen = seen_[member];
-  check_log(seen, raft.log(), who);
+  if (raft.log().last_term() <= durable_term) check_log(seen, raft.log(), who);
   check_committed(seen, raft, who);
   if (raft.role() == raft::Role::kLeader) check_leader(member, raft, who);
 }
@@ -46,8 +47,7 @@ void RaftInvariants::check_leader(MemberId member, const raft::Raft& raft, const
 
 void RaftInvariants::check_log(Seen& seen, const raft::Log& log, const std::string& who) {
   const Index last = log.last_index();
-  if (seen.terms.size() > last.value + 1) seen.terms.resize(last.value + 1);
-  if (seen.terms.size() < last.value + 1) seen.terms.resize(last.value + 1);
+  seen.terms.resize(last.value + 1);
   for (Index at = last; at >= log.first_index() && seen.terms[at.value] != log.term_at(at);
        at = Index(at.value - 1)) {
     const Fingerprint print = fingerprint(log, at);

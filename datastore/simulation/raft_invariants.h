@@ -19,7 +19,9 @@ class RaftInvariants {
  public:
   explicit RaftInvariants(Judge& judge) : judge_(judge) {}
 
-  void observe(MemberId member, const raft::Raft& raft, const std::string& who);
+  /// `durable_term`: the one on the member's disk. What it appends as the leader of a later one
+  /// exists for itself alone, and may be something else after a crash.
+  void observe(MemberId member, const raft::Raft& raft, Term durable_term, const std::string& who);
   /// The member began anew: what it had not synced is gone.
   void restarted(MemberId member) { seen_.erase(member); }
 

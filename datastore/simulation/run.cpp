@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "datastore/simulation/client.h"
+#include "datastore/simulation/cluster.h"
 #include "datastore/simulation/context.h"
 #include "datastore/simulation/machine.h"
 #include "datastore/simulation/nemesis.h"
@@ -34,9 +35,12 @@ class Run {
       : options_(options), context_(options.seed), dice_(options.seed, 0) {
     workload_.remaining = options.operations;
     context_.tells = options.trace;
-    build_machines();
+    cluster_ = std::make_unique<Cluster>(context_, dice_, count_members());
+    cluster_->on_down = [this](Machine& machine) {
+      for (const auto& client : clients_) client->connection_lost(machine);
+    };
     build_clients();
-    nemesis_ = std::make_unique<Nemesis>(context_, machines_);
+    nemesis_ = std::make_unique<Nemesis>(context_, *cluster_);
   }
 
   RunReport go() {
@@ -56,51 +60,26 @@ class Run {
   }
 
  private:
-  void build_machines() {
-    const std::uint64_t count = options_.members > 0 ? options_.members : 1;
-    std::vector<node::InitialMember> members;
-    for (std::uint64_t i = 1; i <= count; ++i) {
-      members.push_back({absl::StrCat("m", i), {absl::StrCat("http://10.0.0.", i, ":2380")}});
-    }
-    node::CoreOptions core;
-    core.server_version = "3.7.1";
-    core.request_timeout = seconds(2);
-    core.catch_up_entries = dice_.between(30, 300);
-    core.drain_bytes = dice_.between(1 << 10, 64 << 10);
-    core.drain_interval = dice_.between(milliseconds(20), milliseconds(400));
-    core.max_undrained_bytes = std::size_t{256} << 10;
-    core.compaction_step_entries = dice_.between(5, 200);
-    const std::uint64_t segment_bytes = dice_.between(4, 32) << 10;
-    for (std::uint64_t i = 0; i < count; ++i) {
-      MachineOptions machine;
-      machine.number = i + 1;
-      machine.name = members[i].name;
-      machine.initial_cluster = members;
-      machine.core = core;
-      machine.segment_bytes = segment_bytes;
-      owned_machines_.push_back(std::make_unique<Machine>(context_, std::move(machine)));
-      machines_.push_back(owned_machines_.back().get());
-    }
-    for (Machine* machine : machines_) {
-      machine->on_down = [this, machine] {
-        for (const auto& client : clients_) client->connection_lost(*machine);
-      };
-    }
+  std::uint64_t count_members() {
+    const std::uint64_t draw = dice_.below(100);
+    if (options_.members > 0) return options_.members;
+    return draw < 15 ? 1 : draw < 65 ? 3 : draw < 90 ? 5 : 7;
   }
 
   void build_clients() {
+    const std::vector<Machine*>& machines = cluster_->machines();
     workload_.think_at_most = milliseconds(dice_.between(20, 150));
     for (std::uint64_t i = 0; i < kClients; ++i) {
-      clients_.push_back(std::make_unique<Client>(context_, machines_, workload_, i));
+      clients_.push_back(std::make_unique<Client>(context_, machines, workload_, i));
     }
-    watchers_.push_back(std::make_unique<Watcher>(context_, machines_, 0, "k", "l"));
-    watchers_.push_back(std::make_unique<Watcher>(context_, machines_, 1, "k0", "k1"));
-    watchers_.push_back(std::make_unique<Watcher>(context_, machines_, 2, "k11", ""));
-    watchers_.push_back(std::make_unique<Watcher>(context_, machines_, 3, "k1", "l"));
+    watchers_.push_back(std::make_unique<Watcher>(context_, machines, 0, "k", "l"));
+    watchers_.push_back(std::make_unique<Watcher>(context_, machines, 1, "k0", "k1"));
+    watchers_.push_back(std::make_unique<Watcher>(context_, machines, 2, "k11", ""));
+    watchers_.push_back(std::make_unique<Watcher>(context_, machines, 3, "k1", "l"));
   }
 
   void start() {
-    for (Machine* machine : machines_) machine->start();
+    for (Machine* machine : cluster_->machines()) machine->start();
     for (const auto& client : clients_) client->start();
     for (const auto& watcher : watchers_) watcher->start();
     nemesis_->start();
@@ -124,13 +103,14 @@ class Run {
   /// Everybody up, at the same state, every lease expired, every watcher served.
   bool is_settled() { return unsettled().empty(); }
   std::string unsettled() {
-    for (Machine* machine : machines_) {
+    for (Machine* machine : cluster_->machines()) {
       if (!machine->is_up()) return absl::StrCat(machine->name(), " is down");
       if (machine->core().machine().applied_index() < context_.raft_invariants.committed() ||
           machine->core().raft().committed() < context_.raft_invariants.committed()) {
         return absl::StrCat(machine->name(), " has not applied everything");
       }
     }
+    if (!nemesis_->operations().is_idle()) return nemesis_->operations().describe();
     if (!context_.reference.leases().empty()) return "leases live on";
     for (const auto& watcher : watchers_) {
       if (!watcher->is_caught_up()) return absl::StrCat(watcher->describe(), " is behind");
@@ -142,7 +122,7 @@ class Run {
     RunReport report;
     report.violation = context_.judge.violation();
     report.digest = context_.scheduler.digest().value();
-    report.members = machines_.size();
+    report.members = cluster_->machines().size();
     report.steps = context_.scheduler.steps();
     report.acknowledged = workload_.acknowledged;
     report.unknown = workload_.unknown;
@@ -158,8 +138,7 @@ class Run {
   Context context_;
   Dice dice_;
   Workload workload_;
-  std::vector<std::unique_ptr<Machine>> owned_machines_;
-  std::vector<Machine*> machines_;
+  std::unique_ptr<Cluster> cluster_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<Watcher>> watchers_;
   std::unique_ptr<Nemesis> nemesis_;

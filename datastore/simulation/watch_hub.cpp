@@ -29,6 +29,7 @@ std::vector<WatchedEvent> wanted_events(const mvcc::HistoryScan::Step& step,
 }  // namespace
 
 void WatchHub::started(Revision revision, const mvcc::ViewSource& views) {
+  if (set_) return set_->jump_to(revision);
   set_.emplace(revision);
   reader_.emplace(views);
 }

@@ -33,7 +33,8 @@ class WatchSink {
 /// WatcherSet fed with the node's batches, and history read from the store for who is behind.
 class WatchHub {
  public:
-  /// Runs once, when the node has told the revision from which on batches come.
+  /// The node has told the revision from which on batches come; again after the leader's state has
+  /// replaced this member's.
   void started(Revision revision, const mvcc::ViewSource& views);
   bool is_started() const { return set_.has_value(); }
 

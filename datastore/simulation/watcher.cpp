@@ -52,8 +52,8 @@ class Watcher::Connection final : public WatchSink,
   Time last_arrival_{0};
 };
 
-Watcher::Watcher(Context& context, std::vector<Machine*>& machines, std::uint64_t number, Bytes key,
-                 Bytes range_end)
+Watcher::Watcher(Context& context, const std::vector<Machine*>& machines, std::uint64_t number,
+                 Bytes key, Bytes range_end)
     : context_(context),
       machines_(machines),
       number_(number),

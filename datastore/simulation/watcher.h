@@ -16,7 +16,7 @@ namespace holdfast::simulation {
 class Watcher {
  public:
   /// Watches [key, range_end); an empty range_end is the single key.
-  Watcher(Context& context, std::vector<Machine*>& machines, std::uint64_t number, Bytes key,
+  Watcher(Context& context, const std::vector<Machine*>& machines, std::uint64_t number, Bytes key,
           Bytes range_end);
   ~Watcher();
 
@@ -38,7 +38,7 @@ class Watcher {
   void skip_others();
 
   Context& context_;
-  std::vector<Machine*>& machines_;
+  const std::vector<Machine*>& machines_;
   const std::uint64_t number_;
   const Bytes key_;
   const Bytes range_end_;
