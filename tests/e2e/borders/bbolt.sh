@@ -7,48 +7,10 @@
 # A real etcd is filled at random and its database read by us; what we write from it must pass
 # etcdutl's full check, hash the same, and a real etcd must serve and change it.
 set -euo pipefail
-cd "$(dirname "$0")/../../.."
-tools=${HOLDFAST_TOOLS:-build/tools}
-ours=${BBOLT_TOOL:-build/release/bin/bbolt_tool}
+# shellcheck source=server.bash
+. "$(dirname "$0")/server.bash"
+ours=$(realpath "${BBOLT_TOOL:-$root/build/release/bin/bbolt_tool}")
 keys=${BBOLT_KEYS:-4000}
-work=$(mktemp -d)
-etcd_pid=
-cleanup() {
-  [ -z "$etcd_pid" ] || kill -9 "$etcd_pid" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-fail() { echo "bbolt.sh: $*" >&2; exit 1; }
-equal() { [ "$2" = "$3" ] || fail "$1: $2 is not $3"; echo "equal: $1 ($2)"; }
-
-free_port() {
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
-# start_etcd DATA_DIR: sets $url; waits until it answers.
-start_etcd() {
-  local client peer try
-  client=$(free_port) peer=$(free_port)
-  url=http://127.0.0.1:$client
-  "$tools/etcd" --data-dir "$1" --log-level error --name default \
-    --listen-client-urls "$url" --advertise-client-urls "$url" \
-    --listen-peer-urls "http://127.0.0.1:$peer" \
-    --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
-    --initial-cluster "default=http://127.0.0.1:$peer" >"$work/etcd.log" 2>&1 &
-  etcd_pid=$!
-  for try in $(seq 300); do
-    curl -fsS "$url/health" >/dev/null 2>&1 && return
-    kill -0 "$etcd_pid" 2>/dev/null || { cat "$work/etcd.log" >&2; fail "etcd ended"; }
-    sleep 0.1
-  done
-  fail "etcd did not answer within 30 s"
-}
-stop_etcd() {
-  kill "-$1" "$etcd_pid"
-  wait "$etcd_pid" 2>/dev/null || true
-  etcd_pid=
-}
-ctl() { "$tools/etcdctl" --endpoints "$url" "$@"; }
 field() { python3 -c 'import json,sys; d = json.load(sys.stdin); d = d[0] if isinstance(d, list) else d
 for k in sys.argv[1:]: d = d[k]
 print(d)' "$@"; }
@@ -96,12 +58,12 @@ compare() {
     "$("$tools/etcdutl" snapshot status "$1" -w json 2>/dev/null | field hash)"
 }
 
-start_etcd "$work/first"
+start "$tools/etcd" "$work/first"
 load 1
 ctl snapshot save "$work/saved.db" >/dev/null 2>&1
 hashkv=$(ctl endpoint hashkv -w json | field HashKV hash)
 load 2
-stop_etcd 9
+stop KILL
 compare "$work/saved.db"
 compare "$work/first/member/snap/db"
 
@@ -122,11 +84,11 @@ done
 
 "$ours" convert "$work/saved.db" "$work/ours.db"
 "$tools/etcdutl" snapshot restore "$work/ours.db" --skip-hash-check --data-dir "$work/second" >/dev/null 2>&1
-start_etcd "$work/second"
+start "$tools/etcd" "$work/second"
 equal "HashKV of a real etcd started on it" "$(ctl endpoint hashkv -w json | field HashKV hash)" "$hashkv"
 load 3
 ctl defrag >/dev/null
 load 4
-stop_etcd TERM
+stop
 compare "$work/second/member/snap/db"
 echo "bbolt.sh: passed"

@@ -8,48 +8,11 @@
 # `holdfast snapshot restore` and by `etcdutl snapshot restore`, with and without --bump-revision,
 # and served by the server of the same name. All must agree, and go on being written to.
 set -euo pipefail
-cd "$(dirname "$0")/../../.."
-tools=$(realpath "${HOLDFAST_TOOLS:-build/tools}")
-holdfast=$(realpath "${HOLDFAST_BIN:-build/release/bin/holdfast}")
-work=$(mktemp -d)
-pid=
-cleanup() {
-  [ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-fail() { echo "restore.sh: $*" >&2; exit 1; }
-equal() { [ "$2" = "$3" ] || fail "$1: got $2, want $3"; echo "equal: $1 ($2)"; }
+# shellcheck source=server.bash
+. "$(dirname "$0")/server.bash"
+holdfast=$(realpath "${HOLDFAST_BIN:-$root/build/release/bin/holdfast}")
 cd "$work"
 
-free_port() {
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-client=$(free_port) peer=$(free_port)
-url=http://127.0.0.1:$client
-ctl() { "$tools/etcdctl" --endpoints "$url" "$@"; }
-
-# start PROGRAM DATA_DIR: serves it and waits for an answer.
-start() {
-  "$1" --data-dir "$2" --name m --listen-client-urls "$url" --advertise-client-urls "$url" \
-    --listen-peer-urls "http://127.0.0.1:$peer" --log-level warn \
-    --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
-    --initial-cluster "m=http://127.0.0.1:$peer" >>server.log 2>&1 &
-  pid=$!
-  for _ in $(seq 300); do
-    curl -fsS "$url/health" >/dev/null 2>&1 && return
-    kill -0 "$pid" 2>/dev/null || { tail server.log >&2; fail "$1 ended"; }
-    sleep 0.1
-  done
-  fail "$1 did not answer within 30 s"
-}
-stop() {
-  kill "$pid"
-  local status=0
-  wait "$pid" || status=$?
-  [ $status -eq 0 ] || [ $status -eq 143 ] || fail "the server stopped with status $status"
-  pid=
-}
 hash_kv() { ctl endpoint hashkv | cut -d, -f2- | tr -d ' '; }
 
 # The same load on either server, by one transaction a round.
@@ -73,8 +36,8 @@ restore() { # PROGRAM SNAPSHOT DATA_DIR FLAGS...
   local program=$1 snapshot=$2 directory=$3
   shift 3
   "$program" snapshot restore "$snapshot" --data-dir "$directory" --name m \
-    --initial-cluster "m=http://127.0.0.1:$peer" \
-    --initial-advertise-peer-urls "http://127.0.0.1:$peer" "$@" >>restore.log 2>&1 ||
+    --initial-cluster "m=$peer_url" \
+    --initial-advertise-peer-urls "$peer_url" "$@" >>restore.log 2>&1 ||
     { tail restore.log >&2; fail "$program could not restore $snapshot"; }
 }
 
