@@ -33,9 +33,11 @@ constexpr std::string_view kCommitsBySize =
 constexpr std::string_view kCompactsBetween =
     "holdfast compacts in the gaps between requests, which never wait for more than one step.";
 constexpr std::string_view kReusesAddress = "holdfast always listens so, as etcd does.";
-constexpr std::string_view kElectsAtOnce = "a single member elects itself at once.";
-constexpr std::string_view kLaterMembers =
-    "it concerns clusters of more than one member, which a later release brings.";
+constexpr std::string_view kLaterTickAdvance =
+    "a member of several waits its whole election timeout after a start; one alone elects itself "
+    "at once.";
+constexpr std::string_view kDowngradeSeen =
+    "holdfast sees that a downgrade has finished whenever it asks the members for their versions.";
 constexpr std::string_view kLaterTls =
     "certificates are not generated, and TLS chooses among strong ciphers by itself.";
 constexpr std::string_view kLaterAuth = "users and roles come with a later release.";
@@ -54,7 +56,7 @@ std::vector<Flag> member_flags() {
        "Milliseconds without a leader before an election; at least five heartbeats, at most "
        "50000."},
       {"initial-election-tick-advance", kMember, AT(initial_election_tick_advance),
-       "Shorten the wait for the first election after a start.", kMet, kElectsAtOnce},
+       "Shorten the wait for the first election after a start.", kLater, kLaterTickAdvance},
       {"listen-peer-urls", kMember, AT(listen_peer_urls), "URLs to listen on for other members."},
       {"listen-client-urls", kMember, AT(listen_client_urls),
        "URLs to listen on for clients: gRPC, and HTTP unless --listen-client-http-urls is given."},
@@ -92,9 +94,9 @@ std::vector<Flag> member_flags() {
       {"enable-grpc-gateway", kMember, AT(enable_grpc_gateway),
        "Serve the API as JSON under /v3/."},
       {"raft-read-timeout", kMember, AT(raft_read_timeout),
-       "Longest wait for bytes from a peer; at least 5s.", kLater, kLaterMembers, kNotInFile},
+       "Longest wait for bytes from a peer; at least 5s.", kUsed, kNoReason, kNotInFile},
       {"raft-write-timeout", kMember, AT(raft_write_timeout),
-       "Longest wait to send bytes to a peer; at least 5s.", kLater, kLaterMembers, kNotInFile},
+       "Longest wait to send bytes to a peer; at least 5s.", kUsed, kNoReason, kNotInFile},
       {"feature-gates", kMember, AT(feature_gates),
        "Switches as Name=true,Name=false: AllAlpha, AllBeta, CompactHashCheck, FastLeaseKeepAlive, "
        "InitialCorruptCheck, LeaseCheckpoint, LeaseCheckpointPersist, PriorityRequest, "
@@ -314,10 +316,9 @@ std::vector<Flag> tracing_flags() {
 std::vector<Flag> feature_flags() {
   return {
       {"corrupt-check-time", kFeatures, AT(corrupt_check_time),
-       "Time between comparisons of the members' content; 0 never.", kLater, kLaterMembers},
+       "Time between comparisons of the members' content; 0 never."},
       {"compact-hash-check-time", kFeatures, AT(compact_hash_check_time),
-       "Time between comparisons of the members' hashes of compacted content.", kLater,
-       kLaterMembers},
+       "Time between comparisons of the members' hashes of compacted content."},
       {"compaction-batch-limit", kFeatures, AT(compaction_batch_limit),
        "Most revisions that one step of a compaction removes; 0 means 1000."},
       {"compaction-sleep-interval", kFeatures, AT(compaction_sleep_interval),
@@ -333,7 +334,7 @@ std::vector<Flag> feature_flags() {
       {"snapshot-catchup-entries", kFeatures, AT(snapshot_catchup_entries),
        "Log entries kept for followers that fall behind, when the log is trimmed."},
       {"downgrade-check-time", kFeatures, AT(downgrade_check_time),
-       "Time between checks whether a downgrade has finished.", kLater, kLaterMembers},
+       "Time between checks whether a downgrade has finished.", kMet, kDowngradeSeen},
   };
 }
 
