@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func TestClusterWithAFullDisk(t *testing.T) {
 		}
 		filler := filepath.Join(small, "filler")
 		s.must(fill(filler))
-		written, longest := s.bulk(round)
+		written, longest := s.bulk(round, sick)
 		ended := false
 		select {
 		case <-sick.Exited():
@@ -93,10 +94,10 @@ func fill(path string) error {
 	return nil
 }
 
-// bulk puts large values until each has been acknowledged, and returns their bytes and the longest time
-// that one took. An attempt that fails is made again.
-func (s suite) bulk(round int) (written int, longest time.Duration) {
-	healthy := s.client()
+// bulk puts large values through the healthy members until each has been acknowledged, and returns
+// their bytes and the longest time that one took. An attempt that fails is made again.
+func (s suite) bulk(round int, sick *cluster.Node) (written int, longest time.Duration) {
+	healthy := s.client(slices.DeleteFunc(s.Voters(), func(n *cluster.Node) bool { return n == sick })...)
 	for i := range bulkPuts {
 		began := time.Now()
 		value := fmt.Sprintf("%d-%0*d", round, bulkBytes, i)
