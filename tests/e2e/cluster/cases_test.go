@@ -377,7 +377,7 @@ func (s suite) withoutQuorum() {
 // TestClusterWhenTheLeaderGoes measures how long nothing is written when the leader goes: when it is
 // told to move, by SIGTERM, and by SIGKILL.
 func TestClusterWhenTheLeaderGoes(t *testing.T) {
-	const rounds = 5
+	const rounds = 3
 	s := start(t, 3, 5*time.Minute)
 	w := s.load(seed())
 	gaps := workload.Gaps{Election: s.Election()}
