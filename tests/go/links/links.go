@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -310,15 +311,15 @@ func (n *Network) carry(f *flow, source, sink *net.TCPConn, from, to string) {
 	pieces := make(chan piece, pipeDepth)
 	go func() {
 		defer close(pieces)
+		buffer := make([]byte, pieceBytes)
 		for {
-			buffer := make([]byte, pieceBytes)
 			count, err := source.Read(buffer)
 			l, _ := n.condition(f, from, to)
 			due := time.Now().Add(l.delay)
 			if l.jitter > 0 {
 				due = due.Add(rand.N(l.jitter))
 			}
-			p := piece{buffer[:count], due}
+			p := piece{slices.Clone(buffer[:count]), due}
 			if count > 0 {
 				select {
 				case pieces <- p:
