@@ -15,6 +15,7 @@
 #include "datastore/rpc/leader_bound.h"
 #include "datastore/rpc/observer.h"
 #include "datastore/rpc/options.h"
+#include "datastore/rpc/piece_buffers.h"
 #include "datastore/statemachine/outcome.h"
 
 namespace holdfast::rpc {
@@ -40,6 +41,9 @@ class LoopState final : public node::Mailbox {
 
   /// Runs `work` on the loop. Any thread.
   void post(absl::AnyInvocable<void()> work) override { loop_.post(std::move(work)); }
+
+  /// For answers made on the pool and sent on this loop. Any thread.
+  PieceBuffers& piece_buffers() { return piece_buffers_; }
 
   /// A header with this member's ids. The term is the present one unless given.
   codec::ResponseHeader header(Revision revision) const;
@@ -91,6 +95,7 @@ class LoopState final : public node::Mailbox {
   net::EventLoop::Clock::time_point status_at_{};
   std::unique_ptr<WatchHub> watches_;
   LeaderBoundStreams leader_bound_{*this};
+  PieceBuffers piece_buffers_;
 };
 
 }  // namespace holdfast::rpc

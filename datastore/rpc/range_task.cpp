@@ -15,13 +15,13 @@ namespace {
 
 /// One slice: what a pool thread does before others have their turn.
 constexpr std::size_t kSliceKeys = 2000;
-/// Below malloc's mmap threshold: pieces then come from memory that is already mapped.
-constexpr std::size_t kSliceBytes = std::size_t{96} << 10;
+/// A piece, with room for the key that reaches it and for framing.
+constexpr std::size_t kSliceBytes = PieceBuffers::kBufferBytes * 7 / 8;
 /// A list of the newest state that a compaction overtakes starts over so often, then reads it all
 /// at one go.
 constexpr int kMaxRestarts = 3;
 /// RangeStream reads no further while its client has so much to take.
-constexpr std::size_t kMaxQueuedBytes = std::size_t{4} << 20;
+constexpr std::size_t kMaxQueuedBytes = std::size_t{1} << 20;
 constexpr std::size_t kHeaderReserveBytes = 64;
 
 std::size_t kvs_size_bytes(const std::vector<BytesView>& kvs) {
@@ -32,6 +32,14 @@ std::size_t kvs_size_bytes(const std::vector<BytesView>& kvs) {
 
 void append_kvs(const std::vector<BytesView>& kvs, Bytes* out) {
   for (BytesView kv : kvs) codec::append_key_value(codec::kRangeKvsField, kv, out);
+}
+
+/// The pairs as elements of a RangeResponse.
+std::shared_ptr<Bytes> make_piece(LoopState& state, const std::vector<BytesView>& kvs) {
+  std::shared_ptr<Bytes> piece = state.piece_buffers().take();
+  piece->reserve(kvs_size_bytes(kvs));
+  append_kvs(kvs, piece.get());
+  return piece;
 }
 
 }  // namespace
@@ -98,10 +106,7 @@ bool RangeTask::take_slice(mvcc::Reader& reader, absl::Status* status) {
     *status = slice.status();
     return true;
   }
-  Bytes piece;
-  piece.reserve(kvs_size_bytes(slice->kvs));
-  append_kvs(slice->kvs, &piece);
-  pieces_.push_back(std::move(piece));
+  pieces_.push_back(make_piece(state_, slice->kvs));
   count_ += static_cast<std::int64_t>(slice->kvs.size());
   if (!slice->done) return false;
   revision_ = cursor_->revision();
@@ -119,10 +124,7 @@ void RangeTask::answer_at_once(mvcc::Reader& reader) {
   revision_ = result->revision;
   more_ = result->more;
   count_ = result->count;
-  Bytes piece;
-  piece.reserve(kvs_size_bytes(result->kvs));
-  append_kvs(result->kvs, &piece);
-  pieces_.push_back(std::move(piece));
+  pieces_.push_back(make_piece(state_, result->kvs));
   finish(absl::OkStatus());
 }
 
@@ -131,7 +133,7 @@ void RangeTask::finish(absl::Status status) {
     if (!status.ok()) return self->call_->finish(status);
     if (!self->call_->active()) return;
     net::Message message(codec::encode_header_only(self->state_.header(self->revision_)));
-    for (Bytes& piece : self->pieces_) message.append(net::Slice::own(std::move(piece)));
+    for (auto& piece : self->pieces_) message.append(net::Slice(std::move(piece)));
     Bytes end;
     codec::append_range_end(self->more_, self->count_, &end);
     message.append(net::Slice::own(std::move(end)));
@@ -171,7 +173,7 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
  private:
   struct Chunk {
     absl::Status status;
-    Bytes response;
+    std::shared_ptr<const Bytes> response;
     bool last = false;
   };
 
@@ -196,25 +198,23 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
     if (!slice.ok()) return {.status = slice.status()};
     count_ += static_cast<std::int64_t>(slice->kvs.size());
     if (!slice->done) {
-      Bytes piece;
-      piece.reserve(kvs_size_bytes(slice->kvs));
-      append_kvs(slice->kvs, &piece);
-      return {.response = std::move(piece)};
+      return {.response = make_piece(state_, slice->kvs)};
     }
     if (slice->more) {
       const auto total = cursor_->total_count(reader);
       if (!total.ok()) return {.status = total.status()};
       count_ = *total;
     }
-    return {.response =
-                encode_range(state_.header(cursor_->revision()), slice->kvs, slice->more, count_),
+    return {.response = std::make_shared<const Bytes>(
+                encode_range(state_.header(cursor_->revision()), slice->kvs, slice->more, count_)),
             .last = true};
   }
 
   Chunk read_count(mvcc::Reader& reader) {
     const auto result = reader.range(query_);
     if (!result.ok()) return {.status = result.status()};
-    return {.response = encode_range(state_.header(result->revision), {}, false, result->count),
+    return {.response = std::make_shared<const Bytes>(
+                encode_range(state_.header(result->revision), {}, false, result->count)),
             .last = true};
   }
 
@@ -222,8 +222,8 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
     if (!call_->active()) return;
     if (!chunk.status.ok()) return call_->finish(chunk.status);
     Bytes head;
-    codec::WireWriter(&head).message_header(1, chunk.response.size());
-    call_->send(net::Message(std::move(head), net::Slice::own(std::move(chunk.response))));
+    codec::WireWriter(&head).message_header(1, chunk.response->size());
+    call_->send(net::Message(std::move(head), net::Slice(std::move(chunk.response))));
     if (chunk.last) return call_->finish(absl::OkStatus());
     waits_for_client_ = call_->queued_bytes() > kMaxQueuedBytes;
     if (!waits_for_client_) submit();

@@ -42,7 +42,7 @@ class RangeTask : public std::enable_shared_from_this<RangeTask> {
   const Bytes request_;
   mvcc::RangeQuery query_;  // into request_
   std::unique_ptr<mvcc::RangeCursor> cursor_;
-  std::vector<Bytes> pieces_;
+  std::vector<std::shared_ptr<Bytes>> pieces_;
   Revision revision_;
   std::int64_t count_ = 0;
   bool more_ = false;

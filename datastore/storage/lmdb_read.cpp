@@ -16,25 +16,33 @@ absl::Status malformed_bundle(ports::Bucket bucket, BytesView key) {
 
 absl::StatusOr<BytesView> LmdbRead::get(ports::Bucket bucket, BytesView key) {
   if (key.size() >= kBundlePrefixBytes) return get_from_bundle(bucket, key);
+  const absl::StatusOr<BytesView> stored = find(bucket, key);
+  if (!stored.ok()) return stored.status();
+  return decode_stored(bucket, key, *stored);
+}
+
+absl::StatusOr<BytesView> LmdbRead::find(ports::Bucket bucket, BytesView key) {
   if (key.empty()) return absl::NotFoundError("no entry has an empty key");
+  const MDB_dbi database = environment_->databases()[static_cast<std::size_t>(bucket)];
   MDB_val name = to_mdb(key);
   MDB_val stored{};
-  const int rc =
-      mdb_get(txn_, environment_->databases()[static_cast<std::size_t>(bucket)], &name, &stored);
+  int rc = 0;
+  if (bucket != ports::Bucket::kKey) {
+    rc = mdb_get(txn_, database, &name, &stored);
+  } else {
+    if (revisions_ == nullptr) rc = mdb_cursor_open(txn_, database, &revisions_);
+    if (rc == 0) rc = mdb_cursor_get(revisions_, &name, &stored, MDB_SET);
+  }
   if (rc == MDB_NOTFOUND) return absl::NotFoundError("no such entry");
   if (rc != 0) return environment_->error(rc, "read");
-  return decode_stored(bucket, key, from_mdb(stored));
+  return from_mdb(stored);
 }
 
 absl::StatusOr<BytesView> LmdbRead::get_from_bundle(ports::Bucket bucket, BytesView key) {
   const BytesView prefix = key.substr(0, kBundlePrefixBytes);
-  MDB_val name = to_mdb(prefix);
-  MDB_val stored{};
-  const int rc =
-      mdb_get(txn_, environment_->databases()[static_cast<std::size_t>(bucket)], &name, &stored);
-  if (rc == MDB_NOTFOUND) return absl::NotFoundError("no such entry");
-  if (rc != 0) return environment_->error(rc, "read");
-  const absl::StatusOr<BytesView> bundle = decode_stored(bucket, prefix, from_mdb(stored));
+  const absl::StatusOr<BytesView> stored = find(bucket, prefix);
+  if (!stored.ok()) return stored.status();
+  const absl::StatusOr<BytesView> bundle = decode_stored(bucket, prefix, *stored);
   if (!bundle.ok()) return bundle.status();
   BundleReader reader(*bundle);
   while (const std::optional<BundleItem> item = reader.next()) {
