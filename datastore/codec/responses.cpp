@@ -35,7 +35,7 @@ std::size_t header_body_size_bytes(const ResponseHeader& header) {
 
 std::size_t kvs_size_bytes(const std::vector<Bytes>& kvs) {
   std::size_t total = 0;
-  for (const Bytes& kv : kvs) total += key_value_size_bytes(kv);
+  for (const Bytes& kv : kvs) total += key_value_size_bytes(kv.size());
   return total;
 }
 
@@ -138,8 +138,8 @@ void append_key_value(std::uint32_t field, BytesView kv, Bytes* out) {
   WireWriter(out).bytes_always(field, kv);
 }
 
-std::size_t key_value_size_bytes(BytesView kv) {
-  return message_field_size_bytes(1, kv.size());
+std::size_t key_value_size_bytes(std::size_t kv_bytes) {
+  return message_field_size_bytes(1, kv_bytes);
 }
 
 void append_range_end(bool more, std::int64_t count, Bytes* out) {
@@ -165,7 +165,8 @@ Bytes encode_range(const ResponseHeader& header, const RangeOutcome& outcome) {
 
 Bytes encode_put(const ResponseHeader& header, const PutOutcome& outcome) {
   Bytes out;
-  const std::size_t prev_kv_bytes = outcome.prev_kv ? key_value_size_bytes(*outcome.prev_kv) : 0;
+  const std::size_t prev_kv_bytes =
+      outcome.prev_kv ? key_value_size_bytes(outcome.prev_kv->size()) : 0;
   out.reserve(kMaxHeaderBytes + prev_kv_bytes);
   append_header(header, &out);
   append_body(outcome, &out);

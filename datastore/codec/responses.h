@@ -24,8 +24,8 @@ struct ResponseHeader {
 void append_header(const ResponseHeader& header, Bytes* out);
 /// Appends a stored KeyValue as the message field `field`.
 void append_key_value(std::uint32_t field, BytesView kv, Bytes* out);
-/// Bytes that append_key_value() adds.
-std::size_t key_value_size_bytes(BytesView kv);
+/// Bytes that append_key_value() adds for a pair of `kv_bytes`.
+std::size_t key_value_size_bytes(std::size_t kv_bytes);
 
 inline constexpr std::uint32_t kRangeKvsField = 2;
 

@@ -165,17 +165,20 @@ std::unique_ptr<char[]> encode_all(const std::vector<KeyValueView>& kvs,
   return arena;
 }
 
-/// keys_only from the index alone. As in etcd, such answers do not show the lease.
+/// As in etcd, a key without its value does not show the lease.
+KeyValueView without_value(const Found& row) {
+  return {.key = row.key,
+          .create_revision = row.item->create_revision,
+          .mod_revision = row.item->main,
+          .version = row.item->version};
+}
+
+/// keys_only from the index alone.
 std::unique_ptr<char[]> encode_keys(const std::vector<Found>& rows,
                                     std::vector<BytesView>* encoded) {
   std::vector<KeyValueView> kvs;
   kvs.reserve(rows.size());
-  for (const Found& row : rows) {
-    kvs.push_back({.key = row.key,
-                   .create_revision = row.item->create_revision,
-                   .mod_revision = row.item->main,
-                   .version = row.item->version});
-  }
+  for (const Found& row : rows) kvs.push_back(without_value(row));
   return encode_all(kvs, encoded);
 }
 
@@ -291,50 +294,86 @@ absl::Status RangeCursor::fix_revision(const Snapshot& snapshot) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<RangeCursor::Slice> RangeCursor::next(const Reader& reader, std::size_t max_keys,
-                                                     std::size_t max_bytes) {
-  const Snapshot snapshot = reader.snapshot();
-  if (const absl::Status fixed = fix_revision(snapshot); !fixed.ok()) return fixed;
-  Slice slice;
-  slice.done = true;
-  if (finished_) return slice;
+/// Calls take(entry, item), which tells how many bytes it took or why it can't, for each next key.
+template <class Take>
+absl::StatusOr<RangeCursor::Step> RangeCursor::advance(const Snapshot& snapshot,
+                                                       std::size_t max_keys, std::size_t max_bytes,
+                                                       Take take) {
+  Step step{.done = true};
+  if (finished_) return step;
   const KeyRange rest{position_, end_};
-  std::vector<Found> rows;
+  const KeyEntry* last = nullptr;
+  std::size_t keys = 0;
   std::size_t bytes = 0;
   absl::Status failed;
   for_each_live(snapshot.index_root, rest, read_revision_,
                 [&](const KeyEntry& entry, const HistoryItem& item) {
                   if (limit_ > 0 && yielded_ == limit_) {
-                    slice.more = true;
+                    step.more = true;
                     return false;
                   }
-                  if (!rows.empty() && (rows.size() >= max_keys || bytes >= max_bytes)) {
-                    slice.done = false;
+                  if (keys > 0 && (keys >= max_keys || bytes >= max_bytes)) {
+                    step.done = false;
                     return false;
                   }
-                  if (!keys_only_) {
-                    auto stored = snapshot.stored({item.revision(), false});
-                    if (!stored.ok()) {
-                      failed = stored.status();
-                      return false;
-                    }
-                    slice.kvs.push_back(*stored);
-                    bytes += stored->size();
-                  } else {
-                    bytes += entry.key().size();
+                  const absl::StatusOr<std::size_t> taken = take(entry, item);
+                  if (!taken.ok()) {
+                    failed = taken.status();
+                    return false;
                   }
-                  rows.push_back({entry.key(), &item});
+                  bytes += *taken;
+                  ++keys;
                   ++yielded_;
+                  last = &entry;
                   return true;
                 });
   if (!failed.ok()) return failed;
-  if (keys_only_) slice.arena = encode_keys(rows, &slice.kvs);
-  if (!rows.empty()) {
-    position_.assign(rows.back().key);
+  if (last != nullptr) {
+    position_.assign(last->key());
     position_.push_back('\0');
   }
-  finished_ = slice.done;
+  finished_ = step.done;
+  return step;
+}
+
+absl::StatusOr<RangeCursor::Slice> RangeCursor::next(const Reader& reader, std::size_t max_keys,
+                                                     std::size_t max_bytes) {
+  const Snapshot snapshot = reader.snapshot();
+  if (const absl::Status fixed = fix_revision(snapshot); !fixed.ok()) return fixed;
+  Slice slice;
+  std::vector<Found> rows;
+  const auto take = [&](const KeyEntry& entry,
+                        const HistoryItem& item) -> absl::StatusOr<std::size_t> {
+    if (keys_only_) {
+      rows.push_back({entry.key(), &item});
+      return entry.key().size();
+    }
+    const absl::StatusOr<BytesView> stored = snapshot.stored({item.revision(), false});
+    if (!stored.ok()) return stored.status();
+    slice.kvs.push_back(*stored);
+    return stored->size();
+  };
+  const auto step = advance(snapshot, max_keys, max_bytes, take);
+  if (!step.ok()) return step.status();
+  if (keys_only_) slice.arena = encode_keys(rows, &slice.kvs);
+  slice.done = step->done;
+  slice.more = step->more;
   return slice;
+}
+
+absl::StatusOr<RangeCursor::Step> RangeCursor::measure(const Reader& reader, std::size_t max_keys,
+                                                       absl::FunctionRef<void(std::size_t)> weigh) {
+  const Snapshot snapshot = reader.snapshot();
+  if (const absl::Status fixed = fix_revision(snapshot); !fixed.ok()) return fixed;
+  const auto take = [&](const KeyEntry& entry,
+                        const HistoryItem& item) -> absl::StatusOr<std::size_t> {
+    const absl::StatusOr<std::size_t> size =
+        keys_only_ ? key_value_size(without_value({entry.key(), &item}))
+                   : snapshot.stored_size_bytes({item.revision(), false});
+    if (size.ok()) weigh(*size);
+    return size;
+  };
+  return advance(snapshot, max_keys, std::numeric_limits<std::size_t>::max(), take);
 }
 
 absl::StatusOr<std::int64_t> RangeCursor::total_count(const Reader& reader) {

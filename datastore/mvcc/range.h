@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "datastore/base/bytes.h"
@@ -98,6 +99,17 @@ class RangeCursor {
   /// the slice that is `done`, empty ones.
   absl::StatusOr<Slice> next(const Reader& reader, std::size_t max_keys, std::size_t max_bytes);
 
+  struct Step {
+    /// As in Slice.
+    bool done = false;
+    bool more = false;
+  };
+
+  /// Moves past what next() would yield, at most max_keys of it, and calls weigh() with the size of
+  /// each element of Slice::kvs, in bytes. Reads no values.
+  absl::StatusOr<Step> measure(const Reader& reader, std::size_t max_keys,
+                               absl::FunctionRef<void(std::size_t)> weigh);
+
   /// The number of keys in the whole range at the fixed revision, limit ignored; reads no values.
   absl::StatusOr<std::int64_t> total_count(const Reader& reader);
 
@@ -106,6 +118,9 @@ class RangeCursor {
 
  private:
   absl::Status fix_revision(const Snapshot& snapshot);
+  template <class Take>
+  absl::StatusOr<Step> advance(const Snapshot& snapshot, std::size_t max_keys,
+                               std::size_t max_bytes, Take take);
 
   Bytes key_;
   Bytes end_;

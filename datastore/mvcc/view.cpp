@@ -28,6 +28,12 @@ class PointerLock {
   std::atomic_flag& flag_;
 };
 
+absl::Status missing(const BucketKey& key) {
+  return absl::DataLossError(absl::StrCat(
+      "the store's index knows revision ", key.revision.main, ".", key.revision.sub,
+      " but the backend has no such entry; restore this member from a peer or a snapshot"));
+}
+
 }  // namespace
 
 std::shared_ptr<const ReadView> ViewSource::get() const {
@@ -50,12 +56,17 @@ absl::StatusOr<BytesView> Snapshot::stored(const BucketKey& key) const {
     return record->value();
   }
   auto value = backend->get(ports::Bucket::kKey, EncodedBucketKey(key).view());
-  if (absl::IsNotFound(value.status())) {
-    return absl::DataLossError(absl::StrCat(
-        "the store's index knows revision ", key.revision.main, ".", key.revision.sub,
-        " but the backend has no such entry; restore this member from a peer or a snapshot"));
-  }
+  if (absl::IsNotFound(value.status())) return missing(key);
   return value;
+}
+
+absl::StatusOr<std::size_t> Snapshot::stored_size_bytes(const BucketKey& key) const {
+  if (const OverlayRecord* record = overlay->find(key.revision); record != nullptr) {
+    return record->value().size();
+  }
+  auto size = backend->size(ports::Bucket::kKey, EncodedBucketKey(key).view());
+  if (absl::IsNotFound(size.status())) return missing(key);
+  return size;
 }
 
 absl::Status Reader::begin() {

@@ -86,6 +86,8 @@ struct Snapshot {
 
   /// The stored bytes of the put or tombstone at `revision`. NotFound when there is none.
   absl::StatusOr<BytesView> stored(const BucketKey& key) const;
+  /// And their number, for which the bytes need not be read.
+  absl::StatusOr<std::size_t> stored_size_bytes(const BucketKey& key) const;
 };
 
 /// One per reading thread: a view and a backend transaction that belong together.

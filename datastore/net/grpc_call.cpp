@@ -93,6 +93,7 @@ void GrpcCall::recycle() {
   deadline_.reset();
   deadline_timer_.cancel();
   messages_received_ = messages_sent_ = bytes_received_ = bytes_sent_ = 0;
+  missing_part_bytes_ = 0;
 }
 
 // --- what the handler may ask ----------------------------------------------------------------
@@ -423,8 +424,44 @@ void GrpcCall::send_and_finish(Message message) {
   finish(absl::OkStatus());
 }
 
+void GrpcCall::begin_message(std::size_t size_bytes) {
+  if (!active()) return;
+  if (!headers_sent_) submit_headers({});
+  ++messages_sent_;
+  bytes_sent_ += size_bytes;
+  missing_part_bytes_ = size_bytes;
+  stream_.home().observer->message_sent(loop().index(), *method_, size_bytes);
+  std::array<char, kGrpcPrefixBytes> prefix{};
+  store_be32(prefix.data() + 1, static_cast<std::uint32_t>(size_bytes));
+  stream_.output().append(BytesView(prefix.data(), prefix.size()));
+  stream_.data_queued(prefix.size());
+}
+
+void GrpcCall::send_part(Slice part) {
+  if (!active()) return;
+  const std::size_t size_bytes = part.bytes.size();
+  if (size_bytes > missing_part_bytes_) {
+    return reset(NGHTTP2_INTERNAL_ERROR, absl::StatusCode::kInternal);
+  }
+  missing_part_bytes_ -= size_bytes;
+  stream_.output().append(std::move(part));
+  stream_.data_queued(size_bytes);
+}
+
+/// Ends a call in the midst of a message, where no status can follow.
+void GrpcCall::reset(std::uint32_t error_code, absl::StatusCode code) {
+  state_ = State::kFinishing;
+  deadline_timer_.cancel();
+  stream_.reset(error_code);
+  report_finished(code);
+}
+
 void GrpcCall::finish(const absl::Status& status, BytesView details, const Metadata& trailers) {
   if (!active()) return;
+  if (missing_part_bytes_ > 0) {
+    const bool retry = absl::IsUnavailable(status);
+    return reset(retry ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR, status.code());
+  }
   state_ = State::kFinishing;
   deadline_timer_.cancel();
   if (!headers_sent_) {
@@ -444,11 +481,10 @@ void GrpcCall::fail(const absl::Status& status) {
 
 void GrpcCall::on_deadline() {
   if (!active()) return;
-  if (queued_bytes() == 0) return fail(absl::DeadlineExceededError("context deadline exceeded"));
-  // A message is half sent: no status can follow in its midst.
-  state_ = State::kFinishing;
-  stream_.reset(NGHTTP2_CANCEL);
-  report_finished(absl::StatusCode::kDeadlineExceeded);
+  if (queued_bytes() == 0 && missing_part_bytes_ == 0) {
+    return fail(absl::DeadlineExceededError("context deadline exceeded"));
+  }
+  reset(NGHTTP2_CANCEL, absl::StatusCode::kDeadlineExceeded);
   tell_cancelled();
 }
 

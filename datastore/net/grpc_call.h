@@ -90,6 +90,14 @@ class GrpcCall {
   void send_headers(const Metadata& headers = {});
   /// Queues one message. A producer of many watches queued_bytes().
   void send(Message message);
+  /// Whether a message may be sent in parts: not where answers are compressed.
+  bool takes_parts() const { return !compress_; }
+  /// Begins one message of `size_bytes` that is not in memory as a whole: send_part() adds to it,
+  /// in order, with nothing else between. Requires takes_parts(). What would leave it incomplete
+  /// or make it longer resets the call: with REFUSED_STREAM, after which clients try again, if it
+  /// is finish(Unavailable).
+  void begin_message(std::size_t size_bytes);
+  void send_part(Slice part);
   /// Ends the call. `details` is an encoded google.rpc.Status, or empty. Queued messages go first.
   void finish(const absl::Status& status, BytesView details = {}, const Metadata& trailers = {});
   /// A unary call's answer: one message and OK.
@@ -147,6 +155,7 @@ class GrpcCall {
   void finish_input();
   // Ending.
   void fail(const absl::Status& status);
+  void reset(std::uint32_t error_code, absl::StatusCode code);
   void tell_cancelled();
   void on_deadline();
   void report_finished(absl::StatusCode code);
@@ -170,7 +179,8 @@ class GrpcCall {
   std::unique_ptr<GrpcHandler> handler_;
   absl::AnyInvocable<void()> on_writable_;
   absl::AnyInvocable<void()> on_cancelled_;
-  Bytes held_;  // request bytes not yet delivered
+  Bytes held_;                          // request bytes not yet delivered
+  std::size_t missing_part_bytes_ = 0;  // of a message that was begun
   std::optional<EventLoop::Clock::time_point> deadline_;
   EventLoop::Clock::time_point started_;
   Timer deadline_timer_;

@@ -66,6 +66,12 @@ class BackendRead {
   virtual ~BackendRead() = default;
   /// NotFound; DataLoss for a wrong checksum. The bytes live as long as this object.
   virtual absl::StatusOr<BytesView> get(Bucket bucket, BytesView key) = 0;
+  /// The size of what get() returns, without a look at the bytes if the engine can. NotFound.
+  virtual absl::StatusOr<std::size_t> size(Bucket bucket, BytesView key) {
+    const absl::StatusOr<BytesView> value = get(bucket, key);
+    if (!value.ok()) return value.status();
+    return value->size();
+  }
   virtual std::unique_ptr<BackendCursor> cursor(Bucket bucket) = 0;
   /// As cursor(), but values may come unchecked: for whoever wants no more than their sizes.
   virtual std::unique_ptr<BackendCursor> cursor_over_sizes(Bucket bucket) { return cursor(bucket); }

@@ -1,7 +1,9 @@
 #include "datastore/rpc/range_task.h"
 
+#include <limits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
 #include "datastore/base/errors.h"
 #include "datastore/codec/requests.h"
@@ -20,13 +22,17 @@ constexpr std::size_t kSliceBytes = PieceBuffers::kBufferBytes * 7 / 8;
 /// A list of the newest state that a compaction overtakes starts over so often, then reads it all
 /// at one go.
 constexpr int kMaxRestarts = 3;
-/// RangeStream reads no further while its client has so much to take.
+/// Nothing is read while the client has so much to take.
 constexpr std::size_t kMaxQueuedBytes = std::size_t{1} << 20;
 constexpr std::size_t kHeaderReserveBytes = 64;
+/// Measured by the pool before others have their turn.
+constexpr std::size_t kMeasuredKeys = 10'000;
+/// As grpc-go's servers.
+constexpr std::size_t kMaxMessageBytes = std::numeric_limits<std::int32_t>::max();
 
 std::size_t kvs_size_bytes(const std::vector<BytesView>& kvs) {
   std::size_t total = 0;
-  for (BytesView kv : kvs) total += codec::key_value_size_bytes(kv);
+  for (BytesView kv : kvs) total += codec::key_value_size_bytes(kv.size());
   return total;
 }
 
@@ -59,7 +65,7 @@ Bytes encode_range(const codec::ResponseHeader& header, const mvcc::RangeResult&
 }
 
 RangeTask::RangeTask(LoopState& state, net::CallRef call, BytesView request)
-    : state_(state), call_(std::move(call)), request_(request) {
+    : state_(state), call_(std::move(call)), takes_parts_(call_->takes_parts()), request_(request) {
   statemachine::RangeRequest decoded;
   HOLDFAST_CHECK(codec::decode(request_, &decoded).ok());
   query_ = statemachine::to_query(decoded);
@@ -73,10 +79,12 @@ void RangeTask::start(LoopState& state, net::CallRef call, BytesView request) {
 }
 
 void RangeTask::begin() {
-  cursor_ = mvcc::is_streamable(query_) && restarts_ < kMaxRestarts
-                ? std::make_unique<mvcc::RangeCursor>(query_)
-                : nullptr;
+  const bool in_slices = mvcc::is_streamable(query_) && restarts_ < kMaxRestarts;
+  stage_ = in_slices ? Stage::kCollect : Stage::kAtOnce;
+  cursor_.reset();
+  if (in_slices) cursor_.emplace(query_);
   pieces_.clear();
+  size_bytes_ = 0;
   count_ = 0;
 }
 
@@ -88,57 +96,147 @@ void RangeTask::submit() {
 
 void RangeTask::step(mvcc::Reader& reader) {
   if (cancelled_->load()) return finish(absl::CancelledError("context canceled"));
-  if (cursor_ == nullptr) return answer_at_once(reader);
   absl::Status status;
-  if (!take_slice(reader, &status)) return submit();
-  const bool pinned = query_.revision > 0;
-  if (status == errors::compacted() && !pinned && restarts_ < kMaxRestarts) {
-    ++restarts_;
-    begin();
-    return submit();
+  switch (stage_) {
+    case Stage::kAtOnce:
+      status = answer_at_once(reader);
+      break;
+    case Stage::kCollect:
+      status = collect(reader);
+      break;
+    case Stage::kMeasure:
+      status = measure(reader);
+      break;
+    case Stage::kSend:
+      status = send_slice(reader);
+      break;
   }
-  finish(status);
+  if (status.ok()) return;
+  const bool overtaken = status == errors::compacted();
+  if (overtaken && stage_ == Stage::kSend) {
+    return finish(absl::UnavailableError("holdfast: a compaction overtook the list; try again"));
+  }
+  if (!overtaken || query_.revision > 0 || stage_ == Stage::kAtOnce) return finish(status);
+  ++restarts_;
+  begin();
+  submit();
 }
 
-bool RangeTask::take_slice(mvcc::Reader& reader, absl::Status* status) {
-  auto slice = cursor_->next(reader, kSliceKeys, kSliceBytes);
-  if (!slice.ok()) {
-    *status = slice.status();
-    return true;
-  }
-  pieces_.push_back(make_piece(state_, slice->kvs));
-  count_ += static_cast<std::int64_t>(slice->kvs.size());
-  if (!slice->done) return false;
-  revision_ = cursor_->revision();
-  more_ = slice->more;
-  if (!more_) return true;
-  const auto total = cursor_->total_count(reader);
-  *status = total.status();
-  if (total.ok()) count_ = *total;
-  return true;
-}
-
-void RangeTask::answer_at_once(mvcc::Reader& reader) {
+absl::Status RangeTask::answer_at_once(mvcc::Reader& reader) {
   const auto result = reader.range(query_);
-  if (!result.ok()) return finish(result.status());
+  if (!result.ok()) return result.status();
   revision_ = result->revision;
   more_ = result->more;
   count_ = result->count;
   pieces_.push_back(make_piece(state_, result->kvs));
   finish(absl::OkStatus());
+  return absl::OkStatus();
+}
+
+absl::Status RangeTask::collect(mvcc::Reader& reader) {
+  auto slice = cursor_->next(reader, kSliceKeys, kSliceBytes);
+  if (!slice.ok()) return slice.status();
+  pieces_.push_back(make_piece(state_, slice->kvs));
+  size_bytes_ += pieces_.back()->size();
+  count_ += static_cast<std::int64_t>(slice->kvs.size());
+  if (slice->done) {
+    absl::Status status = end_walk(reader, slice->more);
+    if (status.ok()) finish(status);
+    return status;
+  }
+  if (takes_parts_ && size_bytes_ >= kCollectedBytes) {
+    stage_ = Stage::kMeasure;
+    ahead_ = cursor_;
+  }
+  submit();
+  return absl::OkStatus();
+}
+
+absl::Status RangeTask::measure(mvcc::Reader& reader) {
+  const auto step = ahead_->measure(reader, kMeasuredKeys, [this](std::size_t kv_bytes) {
+    size_bytes_ += codec::key_value_size_bytes(kv_bytes);
+    ++count_;
+  });
+  if (!step.ok()) return step.status();
+  if (!step->done) {
+    submit();
+    return absl::OkStatus();
+  }
+  if (absl::Status status = end_walk(reader, step->more); !status.ok()) return status;
+  if (size_bytes_ > kMaxMessageBytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("trying to send message larger than max (",
+                                                     size_bytes_, " vs. ", kMaxMessageBytes,
+                                                     "); list in pages, with a limit"));
+  }
+  stage_ = Stage::kSend;
+  state_.post([self = shared_from_this()] { self->begin_sending(); });
+  return absl::OkStatus();
+}
+
+/// All keys have been passed: what the answer says after them.
+absl::Status RangeTask::end_walk(mvcc::Reader& reader, bool more) {
+  revision_ = cursor_->revision();
+  more_ = more;
+  if (!more) return absl::OkStatus();
+  const auto total = cursor_->total_count(reader);
+  if (total.ok()) count_ = *total;
+  return total.status();
+}
+
+absl::Status RangeTask::send_slice(mvcc::Reader& reader) {
+  auto slice = cursor_->next(reader, kSliceKeys, kSliceBytes);
+  if (!slice.ok()) return slice.status();
+  std::shared_ptr<Bytes> piece = make_piece(state_, slice->kvs);
+  if (slice->done) codec::append_range_end(more_, count_, piece.get());
+  state_.post([self = shared_from_this(), piece = std::move(piece), last = slice->done]() mutable {
+    self->send_part(std::move(piece), last);
+  });
+  return absl::OkStatus();
 }
 
 void RangeTask::finish(absl::Status status) {
   state_.post([self = shared_from_this(), status = std::move(status)] {
     if (!status.ok()) return self->call_->finish(status);
-    if (!self->call_->active()) return;
-    net::Message message(codec::encode_header_only(self->state_.header(self->revision_)));
-    for (auto& piece : self->pieces_) message.append(net::Slice(std::move(piece)));
-    Bytes end;
-    codec::append_range_end(self->more_, self->count_, &end);
-    message.append(net::Slice::own(std::move(end)));
-    self->call_->send_and_finish(std::move(message));
+    self->send_whole();
   });
+}
+
+void RangeTask::send_whole() {
+  if (!call_->active()) return;
+  net::Message message(codec::encode_header_only(state_.header(revision_)));
+  for (auto& piece : pieces_) message.append(net::Slice(std::move(piece)));
+  Bytes end;
+  codec::append_range_end(more_, count_, &end);
+  message.append(net::Slice::own(std::move(end)));
+  call_->send_and_finish(std::move(message));
+}
+
+void RangeTask::begin_sending() {
+  if (!call_->active()) return;
+  Bytes end;
+  codec::append_range_end(more_, count_, &end);
+  Bytes header = codec::encode_header_only(state_.header(revision_));
+  call_->set_on_writable([self = shared_from_this()] { self->go_on(); });
+  call_->begin_message(header.size() + size_bytes_ + end.size());
+  call_->send_part(net::Slice::own(std::move(header)));
+  for (auto& piece : pieces_) call_->send_part(net::Slice(std::move(piece)));
+  pieces_.clear();
+  waits_for_client_ = true;
+  go_on();
+}
+
+void RangeTask::send_part(std::shared_ptr<const Bytes> part, bool last) {
+  call_->send_part(net::Slice(std::move(part)));
+  if (last) return call_->finish(absl::OkStatus());
+  waits_for_client_ = true;
+  go_on();
+}
+
+/// Reads the next slice, now or when the client has taken what is queued.
+void RangeTask::go_on() {
+  if (!waits_for_client_ || !call_->active() || call_->queued_bytes() > kMaxQueuedBytes) return;
+  waits_for_client_ = false;
+  submit();
 }
 
 namespace {

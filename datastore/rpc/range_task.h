@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "datastore/codec/responses.h"
@@ -21,32 +22,56 @@ Bytes encode_range(const codec::ResponseHeader& header, const mvcc::RangeResult&
 
 /// One long Range. Between two slices it goes to the end of the pool's queue, so that many of them
 /// share the pool fairly; it stops early when its client has gone.
+///
+/// However long the answer, memory holds little of it: past kCollectedBytes the rest is measured
+/// first, since a message begins with its length, and then read again, slice by slice, as the
+/// client takes it. It pins nothing meanwhile: a compaction that overtakes it makes it start over
+/// or, once the message has begun, resets the call with a code after which clients try again.
 class RangeTask : public std::enable_shared_from_this<RangeTask> {
  public:
+  static constexpr std::size_t kCollectedBytes = std::size_t{1} << 20;
+
   /// `request` is a valid RangeRequest. The call is finished from its loop.
   static void start(LoopState& state, net::CallRef call, BytesView request);
 
   RangeTask(LoopState& state, net::CallRef call, BytesView request);
 
  private:
+  /// What the next piece of work on the pool does.
+  enum class Stage : std::uint8_t { kAtOnce, kCollect, kMeasure, kSend };
+
   void begin();
   void submit();
+  // On the pool.
   void step(mvcc::Reader& reader);
-  /// True when the answer is complete, or the attempt failed (`*status`).
-  bool take_slice(mvcc::Reader& reader, absl::Status* status);
-  void answer_at_once(mvcc::Reader& reader);
+  absl::Status answer_at_once(mvcc::Reader& reader);
+  absl::Status collect(mvcc::Reader& reader);
+  absl::Status measure(mvcc::Reader& reader);
+  absl::Status send_slice(mvcc::Reader& reader);
+  absl::Status end_walk(mvcc::Reader& reader, bool more);
   void finish(absl::Status status);
+  // On the loop.
+  void send_whole();
+  void begin_sending();
+  void send_part(std::shared_ptr<const Bytes> part, bool last);
+  void go_on();
 
   LoopState& state_;
   const net::CallRef call_;
+  const bool takes_parts_;
   const Bytes request_;
   mvcc::RangeQuery query_;  // into request_
-  std::unique_ptr<mvcc::RangeCursor> cursor_;
+  Stage stage_ = Stage::kAtOnce;
+  std::optional<mvcc::RangeCursor> cursor_;
+  /// Measures what cursor_ has still to read.
+  std::optional<mvcc::RangeCursor> ahead_;
   std::vector<std::shared_ptr<Bytes>> pieces_;
+  std::size_t size_bytes_ = 0;  // of all pairs, framed
   Revision revision_;
   std::int64_t count_ = 0;
   bool more_ = false;
   int restarts_ = 0;
+  bool waits_for_client_ = false;
   /// Shared with the call, which must not keep the task alive.
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
 };

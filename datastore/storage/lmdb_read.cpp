@@ -21,6 +21,15 @@ absl::StatusOr<BytesView> LmdbRead::get(ports::Bucket bucket, BytesView key) {
   return decode_stored(bucket, key, *stored);
 }
 
+absl::StatusOr<std::size_t> LmdbRead::size(ports::Bucket bucket, BytesView key) {
+  if (key.size() >= kBundlePrefixBytes) return BackendRead::size(bucket, key);
+  const absl::StatusOr<BytesView> stored = find(bucket, key);
+  if (!stored.ok()) return stored.status();
+  // Too short for its checksum: get() says so.
+  if (stored->size() < kValueHeaderBytes) return BackendRead::size(bucket, key);
+  return stored->size() - kValueHeaderBytes;
+}
+
 absl::StatusOr<BytesView> LmdbRead::find(ports::Bucket bucket, BytesView key) {
   if (key.empty()) return absl::NotFoundError("no entry has an empty key");
   const MDB_dbi database = environment_->databases()[static_cast<std::size_t>(bucket)];

@@ -35,6 +35,7 @@ class LmdbRead final : public ports::BackendRead {
   LmdbRead& operator=(const LmdbRead&) = delete;
 
   absl::StatusOr<BytesView> get(ports::Bucket bucket, BytesView key) override;
+  absl::StatusOr<std::size_t> size(ports::Bucket bucket, BytesView key) override;
   std::unique_ptr<ports::BackendCursor> cursor(ports::Bucket bucket) override;
   std::unique_ptr<ports::BackendCursor> cursor_over_sizes(ports::Bucket bucket) override;
 

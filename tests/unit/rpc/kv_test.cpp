@@ -142,6 +142,74 @@ TEST_F(KvTest, LongRangesAreReadOnThePoolAndAreEqualToShortOnes) {
   EXPECT_EQ(range(prefix("q/")).kvs_size(), 10);
 }
 
+TEST_F(KvTest, AnAnswerInPartsIsWholeWhateverTheQuery) {
+  node_.fill("p/", 9000, 1000);
+  node_.drain();
+  node_.fill("p/1", 10, 1000);  // some of it in the overlay
+  const RangeResponse all = range(prefix("p/"));
+  ASSERT_EQ(all.kvs_size(), 9010);
+  EXPECT_EQ(all.count(), 9010);
+  EXPECT_EQ(all.header().revision(), 9011);
+  for (int i = 1; i < all.kvs_size(); ++i) {
+    ASSERT_LT(all.kvs(i - 1).key(), all.kvs(i).key());
+    ASSERT_EQ(all.kvs(i).value().size(), 1000U);
+  }
+  RangeRequest limited = prefix("p/");
+  limited.set_limit(8000);
+  const RangeResponse some = range(limited);
+  EXPECT_EQ(some.kvs_size(), 8000);
+  EXPECT_TRUE(some.more());
+  EXPECT_EQ(some.count(), 9010);
+  RangeRequest keys = prefix("p/");
+  keys.set_keys_only(true);
+  EXPECT_EQ(range(keys).kvs_size(), 9010);
+}
+
+/// A list of five megabytes for a client that lets a fiftieth of it be on its way at a time.
+class SlowClientTest : public KvTest {
+ protected:
+  static constexpr std::int32_t kWindow = 100'000;
+  /// Begins the list and returns in its midst.
+  std::int32_t begin_list(net::H2Client& client) {
+    node_.fill("p/", 5000, 1000);
+    const auto stream = client.call("/etcdserverpb.KV/Range", prefix("p/").SerializeAsString());
+    EXPECT_TRUE(client.run_until([&] { return !client.reply(stream).body.empty(); }));
+    EXPECT_LT(client.reply(stream).body.size(), 1'000'000U);
+    return stream;
+  }
+};
+
+TEST_F(SlowClientTest, AListWaitsForItsClientAndIsThenWhole) {
+  net::H2Client client(port_, kWindow);
+  const auto stream = begin_list(client);
+  ASSERT_TRUE(client.run_until_closed(stream));
+  const auto messages = client.reply(stream).messages();
+  ASSERT_EQ(messages.size(), 1U);
+  RangeResponse response;
+  ASSERT_TRUE(response.ParseFromString(messages[0]));
+  EXPECT_EQ(response.kvs_size(), 5000);
+  EXPECT_EQ(client.reply(stream).at("grpc-status"), "0");
+}
+
+TEST_F(SlowClientTest, AListThatACompactionOvertakesIsResetForAnotherTry) {
+  net::H2Client client(port_, kWindow);
+  const auto stream = begin_list(client);
+  node_.fill("q/", 2, 10);
+  node_.compact(5003);
+  ASSERT_TRUE(client.run_until_closed(stream));
+  EXPECT_TRUE(client.reply(stream).reset_by_server);
+  EXPECT_EQ(client.reply(stream).error_code, std::uint32_t{NGHTTP2_REFUSED_STREAM});
+  EXPECT_EQ(range(prefix("p/")).kvs_size(), 5000);
+}
+
+TEST_F(SlowClientTest, AListWhoseClientLeavesIsGivenUp) {
+  {
+    net::H2Client client(port_, kWindow);
+    begin_list(client);
+  }
+  EXPECT_EQ(range(prefix("p/")).kvs_size(), 5000);
+}
+
 TEST_F(KvTest, RangeStreamSendsTheWholeInPieces) {
   node_.fill("p/", 5000, 300);
   const RangeResponse all = streamed(prefix("p/"));
