@@ -1,1 +1,1 @@
-target_link_libraries(fuzz_requests PRIVATE holdfast_codec holdfast_statemachine)
+target_link_libraries(fuzz_requests PRIVATE holdfast_codec holdfast_mvcc holdfast_statemachine)
