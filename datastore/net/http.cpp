@@ -1,5 +1,9 @@
 #include "datastore/net/http.h"
 
+#include <array>
+#include <cstdio>
+#include <ctime>
+
 namespace holdfast::net {
 
 std::optional<std::string_view> HttpRequest::header(std::string_view name) const {
@@ -66,6 +70,23 @@ std::string_view http_reason(int status) {
     default:
       return "Unknown";
   }
+}
+
+std::string http_date() {
+  // Not by strftime, whose names of days and months are the locale's.
+  static constexpr std::array<const char*, 7> kDays = {"Sun", "Mon", "Tue", "Wed",
+                                                       "Thu", "Fri", "Sat"};
+  static constexpr std::array<const char*, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%s, %02d %s %d %02d:%02d:%02d GMT",
+                kDays.at(static_cast<std::size_t>(utc.tm_wday)), utc.tm_mday,
+                kMonths.at(static_cast<std::size_t>(utc.tm_mon)), utc.tm_year + 1900, utc.tm_hour,
+                utc.tm_min, utc.tm_sec);
+  return text.data();
 }
 
 void split_target(std::string_view target, std::string& path, std::string& query) {

@@ -96,6 +96,9 @@ class HttpHandler {
 /// "OK" for 200, and so on; "Unknown" for a code without a phrase of its own.
 std::string_view http_reason(int status);
 
+/// The `Date` header's value now: "Sun, 06 Nov 1994 08:49:37 GMT". Source: RFC 9110 section 5.6.7.
+std::string http_date();
+
 /// Splits an origin-form target at its '?'.
 void split_target(std::string_view target, std::string& path, std::string& query);
 

@@ -19,8 +19,8 @@ Http1Exchange::Http1Exchange(Http1Session& session, const HttpRequest& request, 
 void Http1Exchange::write_head(int status, const HttpHeaders& headers) {
   started_ = true;
   if (session_->body_incomplete()) keep_alive_ = false;
-  std::string head =
-      concat("HTTP/1.", http_1_1_ ? 1 : 0, " ", status, " ", http_reason(status), "\r\n");
+  std::string head = concat("HTTP/1.", http_1_1_ ? 1 : 0, " ", status, " ", http_reason(status),
+                            "\r\ndate: ", http_date(), "\r\n");
   bool has_length = false;
   for (const auto& [name, value] : headers) {
     has_length = has_length || name == "content-length";

@@ -97,7 +97,8 @@ void Http2Exchange::refuse(int status, std::string_view text) {
 void Http2Exchange::submit(int status, const HttpHeaders& headers, bool end_stream) {
   started_ = true;
   const std::string code = concat(status);
-  std::vector<nghttp2_nv> fields = {copied(":status", code)};
+  const std::string date = http_date();
+  std::vector<nghttp2_nv> fields = {copied(":status", code), copied("date", date)};
   for (const auto& [name, value] : headers) fields.push_back(copied(name, value));
   stream_->submit_headers(fields.data(), fields.size(), end_stream);
 }
