@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <variant>
 
+#include "datastore/base/errors.h"
+
 namespace holdfast::cli {
 namespace {
 
@@ -43,70 +45,100 @@ struct KindOf {
   }
 };
 
-/// The operations that one command made.
+/// What etcd counts as ranges, puts and deletes in one transaction of its store.
 struct Operations {
   std::uint64_t puts = 0;
   std::uint64_t deletes = 0;
   std::uint64_t ranges = 0;
   std::uint64_t put_bytes = 0;
 
-  void add(const statemachine::PutRequest& put) {
-    ++puts;
-    put_bytes += put.key.size() + put.value.size();
+  Operations& operator+=(const Operations& other) {
+    puts += other.puts;
+    deletes += other.deletes;
+    ranges += other.ranges;
+    put_bytes += other.put_bytes;
+    return *this;
   }
+};
+
+/// Whether the key's present value is looked at first.
+bool looks_back(const statemachine::PutRequest& put) {
+  return put.prev_kv || put.ignore_value || put.ignore_lease;
+}
+
+Operations writes_of(const statemachine::PutRequest& put) {
+  return {.puts = 1,
+          .ranges = looks_back(put) ? 1U : 0U,
+          .put_bytes = put.key.size() + put.value.size()};
+}
+
+Operations writes_of(const statemachine::DeleteRangeRequest& request) {
+  return {.deletes = 1, .ranges = request.prev_kv ? 1U : 0U};
+}
+
+/// A transaction is two of the store's in etcd: one compares and checks, the next one does.
+struct TxnOperations {
+  Operations checks;
+  Operations done;
+
   void add(const statemachine::TxnRequest& txn, const statemachine::TxnOutcome& outcome) {
+    // Comparisons end with the first that fails; which one that was is not told: say the first.
+    checks.ranges +=
+        outcome.succeeded ? txn.compare.size() : std::min<std::size_t>(txn.compare.size(), 1);
     const auto& branch = outcome.succeeded ? txn.success : txn.failure;
-    const std::size_t done = std::min(branch.size(), outcome.responses.size());
-    for (std::size_t i = 0; i < done; ++i) {
-      add(branch[i], outcome.responses[i]);
-    }
+    const std::size_t answered = std::min(branch.size(), outcome.responses.size());
+    for (std::size_t i = 0; i < answered; ++i) add(branch[i], outcome.responses[i]);
   }
 
  private:
   void add(const statemachine::RequestOp& op, const statemachine::OpOutcome& outcome) {
     if (const auto* put = std::get_if<statemachine::PutRequest>(&op)) {
-      add(*put);
-    } else if (std::holds_alternative<statemachine::DeleteRangeRequest>(op)) {
-      ++deletes;
+      checks.ranges += looks_back(*put) ? 1 : 0;
+      done += writes_of(*put);
+    } else if (const auto* request = std::get_if<statemachine::DeleteRangeRequest>(&op)) {
+      done += writes_of(*request);
     } else if (std::holds_alternative<statemachine::RangeRequest>(op)) {
-      ++ranges;
+      ++done.ranges;
     } else if (const auto* nested = std::get_if<std::unique_ptr<statemachine::TxnRequest>>(&op)) {
       const auto* answer = std::get_if<std::unique_ptr<statemachine::TxnOutcome>>(&outcome);
-      if (answer != nullptr && *nested != nullptr && *answer != nullptr) {
-        add(**nested, **answer);
-      }
+      if (answer != nullptr && *nested != nullptr && *answer != nullptr) add(**nested, **answer);
     }
   }
 };
 
-Operations operations_of(const statemachine::Command& command,
-                         const statemachine::Outcome& outcome) {
-  Operations operations;
-  if (const auto* put = std::get_if<statemachine::PutRequest>(&command.body)) {
-    operations.add(*put);
-  } else if (std::holds_alternative<statemachine::DeleteRangeRequest>(command.body)) {
-    ++operations.deletes;
-  } else if (const auto* txn = std::get_if<statemachine::TxnRequest>(&command.body)) {
-    if (const auto* answer = std::get_if<statemachine::TxnOutcome>(&outcome.body)) {
-      operations.add(*txn, *answer);
-    }
+TxnOperations operations_of(const statemachine::TxnRequest& txn,
+                            const statemachine::Outcome& outcome) {
+  TxnOperations operations;
+  if (const auto* answer = std::get_if<statemachine::TxnOutcome>(&outcome.body)) {
+    operations.add(txn, *answer);
   }
   return operations;
 }
 
-void count_operations(telemetry::Metrics& metrics, const Operations& operations) {
+void count(telemetry::Metrics& metrics, const Operations& operations) {
   if (operations.puts != 0) {
     metrics.mvcc_put.add(operations.puts);
     metrics.mvcc_total_put_size_bytes.add(static_cast<double>(operations.put_bytes));
   }
-  if (operations.deletes != 0) {
-    metrics.mvcc_delete.add(operations.deletes);
-  }
-  if (operations.ranges != 0) {
-    metrics.mvcc_range.add(operations.ranges);
-  }
-  if (operations.puts + operations.deletes + operations.ranges > 1) {
-    metrics.mvcc_txn.add();  // as etcd counts: what did more than one thing
+  if (operations.deletes != 0) metrics.mvcc_delete.add(operations.deletes);
+  if (operations.ranges != 0) metrics.mvcc_range.add(operations.ranges);
+  // As etcd counts: what did more than one thing.
+  if (operations.puts + operations.deletes + operations.ranges > 1) metrics.mvcc_txn.add();
+}
+
+void count_operations(telemetry::Metrics& metrics, const statemachine::Command& command,
+                      const statemachine::Outcome& outcome) {
+  const bool success = outcome.status.ok();
+  if (const auto* put = std::get_if<statemachine::PutRequest>(&command.body)) {
+    if (success) return count(metrics, writes_of(*put));
+    if (outcome.status == errors::key_not_found()) metrics.mvcc_range.add();
+  } else if (const auto* request = std::get_if<statemachine::DeleteRangeRequest>(&command.body)) {
+    if (success) count(metrics, writes_of(*request));
+  } else if (const auto* txn = std::get_if<statemachine::TxnRequest>(&command.body)) {
+    if (!success) return;
+    const TxnOperations operations = operations_of(*txn, outcome);
+    count(metrics, operations.checks);
+    count(metrics, operations.done);
   }
 }
 
@@ -117,16 +149,22 @@ void count_command(telemetry::Metrics& metrics, const statemachine::Command& com
   const bool success = outcome.status.ok();
   const RequestKind kind = std::visit(KindOf{}, command.body);
   metrics.apply_duration(kind).observe(seconds, success);
-  if (!success) {
-    return;
-  }
-  count_operations(metrics, operations_of(command, outcome));
+  count_operations(metrics, command, outcome);
+  if (!success) return;
   if (const auto* grant = std::get_if<statemachine::LeaseGrantOutcome>(&outcome.body)) {
     metrics.lease_granted.add();
     metrics.lease_ttl_seconds.observe(static_cast<double>(grant->ttl_seconds));
   } else if (kind == RequestKind::kLeaseRevoke) {
     metrics.lease_revoked.add();
   }
+}
+
+void count_read_only_txn(telemetry::Metrics& metrics, const statemachine::TxnRequest& request,
+                         const statemachine::Outcome& outcome) {
+  // Without writes the two are one.
+  TxnOperations operations = operations_of(request, outcome);
+  operations.done += operations.checks;
+  count(metrics, operations.done);
 }
 
 }  // namespace holdfast::cli

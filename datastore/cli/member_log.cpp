@@ -1,6 +1,8 @@
 #include "datastore/cli/member_log.h"
 
+#include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -31,21 +33,27 @@ telemetry::RpcShape shape_of(net::MethodKind kind) {
   return telemetry::RpcShape::kUnary;
 }
 
-RequestKind kind_of(std::string_view path) {
-  static constexpr std::pair<std::string_view, RequestKind> kKinds[] = {
-      {"/etcdserverpb.KV/Range", RequestKind::kRange},
-      {"/etcdserverpb.KV/Put", RequestKind::kPut},
-      {"/etcdserverpb.KV/DeleteRange", RequestKind::kDeleteRange},
-      {"/etcdserverpb.KV/Txn", RequestKind::kTxn},
-      {"/etcdserverpb.KV/Compact", RequestKind::kCompaction},
-      {"/etcdserverpb.Lease/LeaseGrant", RequestKind::kLeaseGrant},
-      {"/etcdserverpb.Lease/LeaseRevoke", RequestKind::kLeaseRevoke},
-      {"/etcdserverpb.Maintenance/Alarm", RequestKind::kAlarm},
-  };
-  for (const auto& [name, kind] : kKinds) {
-    if (name == path) return kind;
+RequestKind kind_of(codec::CommandField field) {
+  switch (field) {
+    case codec::CommandField::kPut:
+      return RequestKind::kPut;
+    case codec::CommandField::kDeleteRange:
+      return RequestKind::kDeleteRange;
+    case codec::CommandField::kTxn:
+      return RequestKind::kTxn;
+    case codec::CommandField::kCompaction:
+      return RequestKind::kCompaction;
+    case codec::CommandField::kLeaseGrant:
+      return RequestKind::kLeaseGrant;
+    case codec::CommandField::kLeaseRevoke:
+      return RequestKind::kLeaseRevoke;
+    case codec::CommandField::kAlarm:
+      return RequestKind::kAlarm;
+    case codec::CommandField::kDowngradeInfoSet:
+      return RequestKind::kDowngradeInfoSet;
+    default:
+      return RequestKind::kUnknown;
   }
-  return RequestKind::kUnknown;
 }
 
 telemetry::Histogram* hash_duration_of(telemetry::Metrics& metrics, std::string_view path) {
@@ -70,8 +78,7 @@ std::string_view alarm_name(statemachine::AlarmType type) {
 
 // --- the node -----------------------------------------------------------------------------------
 
-void NodeLog::wal_synced(node::Time took, std::size_t entries) {
-  metrics_.wal_fsync.observe(seconds(took));
+void NodeLog::wal_synced(node::Time, std::size_t entries) {
   metrics_.batch_entries.observe(static_cast<double>(entries));
 }
 
@@ -144,7 +151,16 @@ void NodeLog::compaction_scheduled(Revision revision) {
   log_.info("starting compaction", {{"compact-revision", revision.value}});
 }
 
+void NodeLog::compaction_stepped(node::Time took, std::size_t deleted) {
+  metrics_.mvcc_compaction_pause_milliseconds.observe(seconds(took) * 1e3);
+  metrics_.mvcc_compaction_keys.add(deleted);
+  longest_compaction_step_ = std::max(longest_compaction_step_, took);
+}
+
 void NodeLog::compaction_finished(Revision revision, node::Time took) {
+  // The index is pruned in the same steps: the longest of them is what others waited for it.
+  metrics_.mvcc_index_compaction_pause_milliseconds.observe(
+      seconds(std::exchange(longest_compaction_step_, node::Time(0))) * 1e3);
   metrics_.mvcc_compaction_total_milliseconds.observe(seconds(took) * 1e3);
   metrics_.mvcc_compaction_last_unix_seconds.set(
       seconds(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())
@@ -164,6 +180,12 @@ void NodeLog::proposal_failed(const absl::Status& why) {
 
 void NodeLog::backend_committed(node::Time took, std::size_t) {
   metrics_.backend_commit.observe(seconds(took));
+}
+
+void NodeLog::engine_committed(node::Time fill, node::Time write) {
+  metrics_.backend_commit_spill.observe(seconds(fill));
+  metrics_.backend_commit_write.observe(seconds(write));
+  metrics_.backend_commit_rebalance.observe(0);
 }
 
 void NodeLog::backend_commit_failed(const absl::Status& why) {
@@ -187,7 +209,8 @@ NetLog::NetLog(telemetry::Logger& log, telemetry::Metrics& metrics,
     : log_(log), metrics_(metrics), slow_request_(slow_request) {
   services.for_each([this](const net::MethodInfo& method) {
     methods_[&method] = {&metrics_.grpc_method(method.service, method.name, shape_of(method.kind)),
-                         kind_of(method.path), method.path == "/etcdserverpb.Lease/LeaseKeepAlive",
+                         method.path == "/etcdserverpb.KV/Range",
+
                          hash_duration_of(metrics_, method.path)};
   });
 }
@@ -222,9 +245,7 @@ void NetLog::message_received(int, const net::MethodInfo& method, std::size_t si
 }
 
 void NetLog::message_sent(int, const net::MethodInfo& method, std::size_t size_bytes) {
-  const Method& sent = methods_.find(&method)->second;
-  sent.grpc->messages_sent->add();
-  if (sent.renews_leases) metrics_.lease_renewed.add();
+  methods_.find(&method)->second.grpc->messages_sent->add();
   metrics_.client_grpc_sent_bytes.add(size_bytes);
 }
 
@@ -232,14 +253,17 @@ void NetLog::rpc_finished(int, const net::RpcSummary& summary) {
   const Method& method = methods_.find(summary.method)->second;
   const double took = seconds(summary.duration);
   method.grpc->observe_end(static_cast<std::size_t>(summary.code), took);
+  // As etcd counts: the end of a stream is a message received, and a unary call's error one sent.
+  if (summary.method->kind == net::MethodKind::kBidiStreaming) {
+    method.grpc->messages_received->add();
+  }
   if (summary.method->kind != net::MethodKind::kUnary) return;
-  if (method.kind != RequestKind::kUnknown) {
+  if (summary.messages_sent == 0) method.grpc->messages_sent->add();
+  if (method.is_range && summary.code != absl::StatusCode::kInvalidArgument) {
     const bool success = summary.code == absl::StatusCode::kOk;
-    metrics_.request_duration(method.kind).observe(took, success);
-    if (method.kind == RequestKind::kRange) {
-      metrics_.range_duration().observe(took, success);
-      metrics_.mvcc_range.add();
-    }
+    metrics_.request_duration(RequestKind::kRange).observe(took, success);
+    metrics_.range_duration().observe(took, success);
+    metrics_.mvcc_range.add();
   }
   if (method.hash_duration != nullptr) method.hash_duration->observe(took);
   if (summary.duration < slow_request_) return;
@@ -273,8 +297,37 @@ void RpcLog::watchers_changed(int loop, std::size_t watchers, std::size_t slow) 
   before = {watchers, slow};
 }
 
-void RpcLog::events_sent(int, std::size_t events) {
-  metrics_.mvcc_events.add(events);
+void RpcLog::events_sent(int, std::size_t watches, std::size_t events,
+                         std::chrono::nanoseconds took) {
+  metrics_.mvcc_events.add(watches * events);
+  const double each = seconds(took) / static_cast<double>(watches);
+  metrics_.watch_send_events.observe_many(each, watches);
+  metrics_.watch_send_per_event.observe_many(each / static_cast<double>(events), watches);
+}
+
+void RpcLog::watch_request_answered(int, std::chrono::nanoseconds took) {
+  metrics_.watch_send_control.observe(seconds(took));
+}
+
+void RpcLog::progress_sent(int, std::chrono::nanoseconds took) {
+  metrics_.watch_send_progress.observe(seconds(took));
+}
+
+void RpcLog::proposal_finished(int, codec::CommandField what, std::chrono::nanoseconds took,
+                               bool applied) {
+  metrics_.request_duration(kind_of(what)).observe(seconds(took), applied);
+}
+
+void RpcLog::read_only_txn_finished(int, const statemachine::TxnRequest& request,
+                                    const absl::StatusOr<statemachine::Outcome>& outcome,
+                                    std::chrono::nanoseconds took) {
+  const bool success = outcome.ok() && outcome->status.ok();
+  metrics_.request_duration(RequestKind::kReadonlyTxn).observe(seconds(took), success);
+  if (outcome.ok()) count_read_only_txn(metrics_, request, *outcome);
+}
+
+void RpcLog::lease_renewed(int) {
+  metrics_.lease_renewed.add();
 }
 
 void RpcLog::snapshot_started(std::uint64_t size_bytes) {

@@ -34,11 +34,14 @@ class NodeLog final : public node::MemberObserver {
                        node::Time took) override;
   void lease_expired(LeaseId lease) override;
   void compaction_scheduled(Revision revision) override;
+  void compaction_stepped(node::Time took, std::size_t deleted) override;
   void compaction_finished(Revision revision, node::Time took) override;
   void alarm_raised(MemberId member, statemachine::AlarmType type) override;
   void proposal_failed(const absl::Status& why) override;
   void backend_committed(node::Time took, std::size_t bytes) override;
   void backend_commit_failed(const absl::Status& why) override;
+  /// The engine's, not the node's: see storage::LmdbOptions.
+  void engine_committed(node::Time fill, node::Time write);
   void space_reclaimed(std::uint64_t bytes) override;
   void background_error(const char* what, const absl::Status& why) override;
 
@@ -46,6 +49,7 @@ class NodeLog final : public node::MemberObserver {
   telemetry::Logger& log_;
   telemetry::Metrics& metrics_;
   const node::Time slow_apply_;
+  node::Time longest_compaction_step_{0};
   telemetry::LogLimiter slow_limiter_{5};
   telemetry::LogLimiter failure_limiter_{1};
 };
@@ -69,10 +73,7 @@ class NetLog final : public net::NetObserver {
  private:
   struct Method {
     telemetry::GrpcMethodMetrics* grpc = nullptr;
-    /// What the request asks for, when it has a duration metric of its own.
-    telemetry::RequestKind kind = telemetry::RequestKind::kUnknown;
-    /// Every answer is a lease renewed, or told that it is gone.
-    bool renews_leases = false;
+    bool is_range = false;
     telemetry::Histogram* hash_duration = nullptr;
   };
   telemetry::Logger& log_;
@@ -93,7 +94,16 @@ class RpcLog final : public rpc::Observer {
   void watch_stream_opened(int loop) override;
   void watch_stream_closed(int loop) override;
   void watchers_changed(int loop, std::size_t watchers, std::size_t slow) override;
-  void events_sent(int loop, std::size_t events) override;
+  void events_sent(int loop, std::size_t watches, std::size_t events,
+                   std::chrono::nanoseconds took) override;
+  void watch_request_answered(int loop, std::chrono::nanoseconds took) override;
+  void progress_sent(int loop, std::chrono::nanoseconds took) override;
+  void proposal_finished(int loop, codec::CommandField what, std::chrono::nanoseconds took,
+                         bool applied) override;
+  void read_only_txn_finished(int loop, const statemachine::TxnRequest& request,
+                              const absl::StatusOr<statemachine::Outcome>& outcome,
+                              std::chrono::nanoseconds took) override;
+  void lease_renewed(int loop) override;
   void snapshot_started(std::uint64_t size_bytes) override;
   void snapshot_finished(std::chrono::nanoseconds took, const absl::Status& status) override;
   void defragment_finished(std::chrono::nanoseconds took, const absl::Status& status) override;

@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "datastore/cli/first_start.h"
+#include "datastore/cli/measured_disk.h"
 #include "datastore/cli/member_log.h"
 #include "datastore/cli/peer_log.h"
 #include "datastore/cli/tls.h"
@@ -27,6 +28,7 @@
 #include "datastore/http/grpc_loopback.h"
 #include "datastore/http/node_health.h"
 #include "datastore/http/pages.h"
+#include "datastore/net/listener.h"
 #include "datastore/net/server.h"
 #include "datastore/node/auto_compaction.h"
 #include "datastore/node/corruption_monitor.h"
@@ -161,6 +163,7 @@ class Process {
   int run(const sigset_t& signals);
 
  private:
+  absl::Status check_addresses();
   absl::Status check_first_start();
   absl::Status open_member();
   absl::Status open_peer_port(MemberId self, ClusterId cluster);
@@ -182,6 +185,7 @@ class Process {
   RpcLog rpc_log_;
   PeerLog peer_log_;
   platform::PosixDisk disk_;
+  MeasuredDisk log_disk_{disk_, metrics_};
   platform::SystemClock clock_;
   platform::OsRandom random_;
   node::BootstrapOptions bootstrap_;
@@ -210,6 +214,29 @@ class Process {
   pthread_t main_thread_ = pthread_self();
 };
 
+absl::Status address_taken(const absl::Status& why, std::string_view flag) {
+  return absl::Status(why.code(), absl::StrCat(why.message(), "; free the address, or set ",
+                                               std::string(flag), " to another"));
+}
+
+/// Tells of an address that is taken before anything is made on disk. Whoever takes one between
+/// this and the real thing is told of then.
+absl::Status Process::check_addresses() {
+  const std::pair<const std::vector<config::Url>*, const char*> lists[] = {
+      {&options_.listen_client_urls, "--listen-client-urls"},
+      {&options_.listen_client_http_urls, "--listen-client-http-urls"},
+      {&options_.listen_metrics_urls, "--listen-metrics-urls"},
+      {&options_.listen_peer_urls, "--listen-peer-urls"}};
+  for (const auto& [urls, flag] : lists) {
+    for (const config::Url& url : *urls) {
+      if (url.unix_socket()) continue;
+      const auto probe = net::Listener::open(url.str(), options_.socket_reuse_port);
+      if (!probe.ok()) return address_taken(probe.status(), flag);
+    }
+  }
+  return absl::OkStatus();
+}
+
 /// The settings of a cluster count only where there is no member yet; until they fit together
 /// nothing is made on disk.
 absl::Status Process::check_first_start() {
@@ -230,13 +257,16 @@ absl::Status Process::open_member() {
   storage::LmdbBackend::Options engine;
   engine.directory = storage::store_directory(options_.data_dir);
   engine.unsafe_no_fsync = options_.unsafe_no_fsync;
+  engine.on_commit = [this](node::Time fill, node::Time write) {
+    node_log_.engine_committed(fill, write);
+  };
   absl::StatusOr<std::unique_ptr<storage::LmdbBackend>> backend =
       storage::LmdbBackend::open(engine);
   if (!backend.ok()) return backend.status();
   backend_ = *std::move(backend);
 
   absl::StatusOr<node::Bootstrapped> bootstrapped =
-      node::bootstrap(disk_, *backend_, random_, bootstrap_);
+      node::bootstrap(log_disk_, *backend_, random_, bootstrap_);
   if (!bootstrapped.ok()) return bootstrapped.status();
   if (bootstrapped->torn_tail.cut_bytes > 0) {
     log_.warn("cut a torn tail off the write-ahead log; nothing of it was ever acknowledged",
@@ -297,9 +327,7 @@ absl::Status Process::open_peer_port(MemberId self, ClusterId cluster) {
   absl::StatusOr<std::unique_ptr<peer::Transport>> transport =
       peer::Transport::open(std::move(peers), disk_, clock_, peer_log_);
   if (!transport.ok()) {
-    return absl::Status(transport.status().code(),
-                        absl::StrCat(transport.status().message(),
-                                     "; free the address, or set --listen-peer-urls to another"));
+    return address_taken(transport.status(), "--listen-peer-urls");
   }
   transport_ = *std::move(transport);
   for (const std::string& url : transport_->bound_urls()) {
@@ -313,11 +341,7 @@ absl::Status Process::add_listeners(const std::vector<config::Url>& urls, net::E
   for (TlsDoor& door : tls_->client_doors(urls)) {
     endpoint.transports = std::move(door.transports);
     const absl::StatusOr<std::string> bound = server_->add_listener(door.url.str(), endpoint);
-    if (!bound.ok()) {
-      return absl::Status(bound.status().code(),
-                          absl::StrCat(bound.status().message(), "; free the address, or set ",
-                                       std::string(flag), " to another"));
-    }
+    if (!bound.ok()) return address_taken(bound.status(), flag);
     if (flag != kMetricsFlag) opened_.push_back({*bound, endpoint.serves, door.plain, door.secure});
     log_.info("listening", {{"flag", flag}, {"address", *bound}});
   }
@@ -389,6 +413,7 @@ absl::Status Process::start() {
   absl::StatusOr<std::unique_ptr<Tls>> tls = Tls::open(options_, log_, metrics_);
   if (!tls.ok()) return tls.status();
   tls_ = *std::move(tls);
+  if (absl::Status status = check_addresses(); !status.ok()) return status;
   if (absl::Status status = check_first_start(); !status.ok()) return status;
   if (absl::Status status = open_member(); !status.ok()) return status;
   if (absl::Status status = open_doors(); !status.ok()) return status;
@@ -473,6 +498,10 @@ void Process::update_gauges() {
   metrics_.server_proposals_pending.set(static_cast<double>(status.proposals_pending));
   metrics_.mvcc_current_revision.set(static_cast<double>(status.revision.value));
   metrics_.mvcc_compact_revision.set(static_cast<double>(status.compact_revision.value));
+  if (const auto view = member_->views().get(); view != nullptr) {
+    metrics_.mvcc_keys.set(static_cast<double>(view->live_keys));
+  }
+  metrics_.mvcc_db_open_read_transactions.set(static_cast<double>(backend_->open_reads()));
   metrics_.mvcc_db_total_size_bytes.set(static_cast<double>(status.sizes.allocated_bytes));
   metrics_.mvcc_db_total_size_in_use_bytes.set(static_cast<double>(status.sizes.used_bytes));
   const std::string version = member_->cluster()->cluster_version;

@@ -321,6 +321,7 @@ void KeyIndex::first_entry_changed(Path& path, std::size_t level) {
 void KeyIndex::insert(BytesView key, const HistoryItem& first) {
   KeyEntry* entry = KeyEntry::create(slab_, key, first);
   ++size_;
+  live_keys_ += static_cast<std::size_t>(!first.tombstone);
   if (root_ == nullptr) {
     root_ = new_node(true);
     insert_slot(root_, 0, entry, nullptr);
@@ -497,6 +498,8 @@ void KeyIndex::shrink_root() {
 void KeyIndex::build(absl::Span<KeyEntry* const> sorted) {
   HOLDFAST_CHECK(root_ == nullptr);
   size_ = sorted.size();
+  live_keys_ = static_cast<std::size_t>(std::count_if(
+      sorted.begin(), sorted.end(), [](const KeyEntry* e) { return !e->newest().tombstone; }));
   // Full nodes split on the first insertion: leave a little room.
   constexpr std::size_t kFill = IndexNode::kCapacity * 7 / 8;
   std::vector<IndexNode*> level;

@@ -104,6 +104,8 @@ class KeyIndex {
 
   const IndexNode* root() const { return root_; }
   std::size_t size() const { return size_; }
+  /// Keys whose newest revision is a put.
+  std::size_t live_keys() const { return live_keys_; }
   std::size_t used_bytes() const { return slab_.used_bytes(); }
   Slab& slab() { return slab_; }
 
@@ -116,7 +118,11 @@ class KeyIndex {
   void insert(BytesView key, const HistoryItem& first);
 
   /// Appends to the history of `entry`, which find() returned.
-  void append(KeyEntry* entry, const HistoryItem& item) { retire(entry->append(slab_, item)); }
+  void append(KeyEntry* entry, const HistoryItem& item) {
+    live_keys_ += static_cast<std::size_t>(entry->newest().tombstone);
+    live_keys_ -= static_cast<std::size_t>(item.tombstone);
+    retire(entry->append(slab_, item));
+  }
 
   /// Drops from the histories of up to `max_entries` keys, from `from` on, what a compaction at
   /// `at` makes unreadable, and forgets keys that have nothing left. Returns where to go on, or
@@ -174,6 +180,7 @@ class KeyIndex {
   Slab slab_;
   IndexNode* root_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t live_keys_ = 0;
   std::uint64_t batch_ = 1;
   std::uint64_t last_view_ = 0;
   std::deque<Retired> retired_;

@@ -325,6 +325,7 @@ void Store::publish() {
   view->number = ++state.view_number;
   view->revision = revision_;
   view->compact_revision = compact_revision_;
+  view->live_keys = state.index->live_keys();
   view->applied_index = applied_index_;
   view->applied_term = applied_term_;
   view->floor = state.floor;

@@ -41,6 +41,8 @@ struct ReadView {
   Revision revision;
   /// -1 on a store that was never compacted.
   Revision compact_revision;
+  /// Keys that are not deleted.
+  std::size_t live_keys = 0;
   Index applied_index;
   Term applied_term;
   /// Every revision up to here is in the backend; those above are in `overlay`.

@@ -73,8 +73,13 @@ void Core::step_compaction(Time now) {
   const std::optional<Time> due = next_background_step();
   if (!due || now < *due) return;
   next_compaction_step_ = now + options_.compaction_pause;
-  if (compaction_->write(options_.compaction_step_entries) ==
-      mvcc::CompactionJob::Progress::kDone) {
+  const Time began = clock_.monotonic();
+  const std::size_t pending = compaction_->pending_deletes();
+  const bool done =
+      compaction_->write(options_.compaction_step_entries) == mvcc::CompactionJob::Progress::kDone;
+  observer_.compaction_stepped(clock_.monotonic() - began,
+                               done ? pending : pending - compaction_->pending_deletes());
+  if (done) {
     finish_compaction(now);
     begin_compaction(now);
   } else if (!compaction_is_read_ && compaction_->pending_deletes() == 0) {

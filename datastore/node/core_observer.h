@@ -32,6 +32,8 @@ class CoreObserver {
   virtual void membership_changed(const ClusterInfo& /*cluster*/) {}
   virtual void lease_expired(LeaseId /*lease*/) {}
   virtual void compaction_scheduled(Revision /*revision*/) {}
+  /// A step of the running compaction, which held up everything else for so long.
+  virtual void compaction_stepped(Time /*took*/, std::size_t /*deleted*/) {}
   virtual void compaction_finished(Revision /*revision*/, Time /*took*/) {}
   virtual void alarm_raised(MemberId /*member*/, statemachine::AlarmType /*type*/) {}
   virtual void proposal_failed(const absl::Status& /*why*/) {}

@@ -126,6 +126,8 @@ void serve_read_only_txn(LoopState& state, const net::CallRef& call, BytesView b
   const auto reader = state.reader();
   if (!reader.ok()) return call->finish(reader.status());
   const auto outcome = statemachine::evaluate_read_only(request, **reader);
+  state.observer().read_only_txn_finished(state.loop().index(), request, outcome,
+                                          state.loop().now() - call->started());
   if (!outcome.ok()) return call->finish(outcome.status());
   if (!outcome->status.ok()) return call->finish(outcome->status);
   call->send_and_finish(codec::encode_txn(state.header(outcome->revision),

@@ -120,6 +120,7 @@ class KeepAlives : public std::enable_shared_from_this<KeepAlives> {
     if (!call_->active()) return;
     const bool gone = ttl.status() == errors::lease_not_found();
     if (!ttl.ok() && !gone) return call_->finish(ttl.status());
+    if (!gone) state_.observer().lease_renewed(state_.loop().index());
     call_->send(codec::encode_lease_keep_alive_response(header, id, gone ? 0 : *ttl));
     if (half_closed_ && waiting_ == 0) call_->finish(absl::OkStatus());
   }

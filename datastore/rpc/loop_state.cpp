@@ -68,8 +68,14 @@ bool LoopState::admit_size(const net::CallRef& call, std::uint64_t id, codec::Co
   if (codec::internal_size_bytes(id, field, request_bytes) <= options_.max_request_bytes) {
     return true;
   }
+  report_proposal(field, loop_.now(), false);
   call->finish(errors::request_too_large());
   return false;
+}
+
+void LoopState::report_proposal(codec::CommandField field, net::EventLoop::Clock::time_point since,
+                                bool applied) {
+  observer_.proposal_finished(loop_.index(), field, loop_.now() - since, applied);
 }
 
 void LoopState::propose(net::CallRef call, codec::CommandField field, BytesView request,
@@ -78,7 +84,9 @@ void LoopState::propose(net::CallRef call, codec::CommandField field, BytesView 
   if (!admit_size(call, id, field, request.size())) return;
   proposals_.push_back({.id = id,
                         .entry = codec::encode_internal(id, field, request),
-                        .done = [this, call = std::move(call), encode](node::Applied applied) {
+                        .done = [this, call = std::move(call), encode, field,
+                                 since = loop_.now()](node::Applied applied) {
+                          report_proposal(field, since, applied.index.value != 0);
                           if (!applied.outcome.status.ok()) {
                             return call->finish(applied.outcome.status);
                           }
@@ -90,13 +98,15 @@ void LoopState::propose(net::CallRef call, codec::CommandField field, BytesView 
                         Done done) {
   const std::uint64_t id = node_.next_request_id();
   if (!admit_size(call, id, field, request.size())) return;
-  proposals_.push_back(
-      {.id = id,
-       .entry = codec::encode_internal(id, field, request),
-       .done = [call = std::move(call), done = std::move(done)](node::Applied applied) mutable {
-         if (!applied.outcome.status.ok()) return call->finish(applied.outcome.status);
-         done(std::move(call), std::move(applied));
-       }});
+  proposals_.push_back({.id = id,
+                        .entry = codec::encode_internal(id, field, request),
+                        .done = [this, call = std::move(call), done = std::move(done), field,
+                                 since = loop_.now()](node::Applied applied) mutable {
+                          report_proposal(field, since, applied.index.value != 0);
+                          if (!applied.outcome.status.ok())
+                            return call->finish(applied.outcome.status);
+                          done(std::move(call), std::move(applied));
+                        }});
 }
 
 bool LoopState::is_linearizable_now() {

@@ -77,6 +77,8 @@ class LoopState final : public node::Mailbox {
  private:
   bool admit_size(const net::CallRef& call, std::uint64_t id, codec::CommandField field,
                   std::size_t request_bytes);
+  void report_proposal(codec::CommandField field, net::EventLoop::Clock::time_point since,
+                       bool applied);
   void end_turn();
   void tend_reader();
 

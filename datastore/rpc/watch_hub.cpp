@@ -143,13 +143,17 @@ void WatchStream::on_message(BytesView message) {
     call_->finish(malformed_message(status));
     return close();
   }
+  if (std::holds_alternative<codec::WatchProgressRequest>(request)) {
+    return hub_.answer_progress(*this);
+  }
+  const auto began = net::EventLoop::Clock::now();
   if (const auto* create_request = std::get_if<codec::WatchCreateRequest>(&request)) {
     create(*create_request);
   } else if (const auto* cancel_request = std::get_if<codec::WatchCancelRequest>(&request)) {
     cancel(cancel_request->watch_id);
-  } else if (std::holds_alternative<codec::WatchProgressRequest>(request)) {
-    hub_.answer_progress(*this);
   }
+  hub_.state_.observer().watch_request_answered(hub_.state_.loop().index(),
+                                                net::EventLoop::Clock::now() - began);
 }
 
 void WatchStream::refuse(std::string_view reason) {
@@ -313,6 +317,7 @@ void WatchHub::on_batch(const std::shared_ptr<const watch::EventBatch>& batch) {
 
 void WatchHub::deliver(const std::shared_ptr<const watch::EventBatch>& batch,
                        const watch::Delivery& delivery) {
+  const auto began = net::EventLoop::Clock::now();
   const absl::Span<const std::uint32_t> places = delivery.events;
   mvcc::Reader* reader = nullptr;
   if (delivery.interest.prev_kv) {
@@ -327,12 +332,14 @@ void WatchHub::deliver(const std::shared_ptr<const watch::EventBatch>& batch,
   const Revision first = (*batch)[places.front()].revision;
   const Revision last = (*batch)[places.back()].revision;
   const std::size_t max_bytes = state_.options().max_request_bytes + kMessageOverheadBytes;
+  std::size_t sent = 0;
   for (const watch::Subscriber& subscriber : delivery.subscribers) {
     Watch& watch = *reinterpret_cast<Watch*>(subscriber.cookie);
     if (!takes_more(watch, first)) continue;
     send_events(state_, watch, *watch.stream->call_, last, events, max_bytes);
+    ++sent;
   }
-  state_.observer().events_sent(state_.loop().index(), places.size() * delivery.subscribers.size());
+  report_sent(sent, places.size(), began);
 }
 
 // --- behind --------------------------------------------------------------------------------------
@@ -375,9 +382,19 @@ void WatchHub::put_back(const watch::CatchUp& work) {
   state_.loop().arm(retry_timer_, kRetryDelay);
 }
 
+/// `watches` were sent `events` events each.
+void WatchHub::report_sent(std::size_t watches, std::size_t events,
+                           net::EventLoop::Clock::time_point since) {
+  if (watches == 0 || events == 0) return;
+  state_.observer().events_sent(state_.loop().index(), watches, events,
+                                net::EventLoop::Clock::now() - since);
+}
+
 void WatchHub::finish_catch_up(const watch::CatchUp& work, const PastRead& past) {
+  const auto began = net::EventLoop::Clock::now();
   --catch_ups_;
   EncodedEvents events;
+  std::size_t sent = 0;
   Revision shown = past.target;
   if (past.slice.ok()) {
     if (past.slice->events != nullptr) {
@@ -396,11 +413,11 @@ void WatchHub::finish_catch_up(const watch::CatchUp& work, const PastRead& past)
     if (!events.each.empty()) {
       if (!takes_more(*watch, work.next_revision)) continue;
       send_events(state_, *watch, *watch->stream->call_, shown, events, max_bytes);
+      ++sent;
     }
     set_->advance(watch->watcher, past.slice->next, !events.each.empty());
   }
-  state_.observer().events_sent(state_.loop().index(),
-                                events.each.size() * work.subscribers.size());
+  report_sent(sent, events.each.size(), began);
   catch_up();
   answer_waiting_progress();
   report();
@@ -434,8 +451,10 @@ void WatchHub::answer_progress(WatchStream& stream) {
 
 void WatchHub::send_progress(const WatchStream& stream) {
   if (stream.watches_.empty() || !stream.all_live()) return;
+  const auto began = net::EventLoop::Clock::now();
   stream.call_->send(codec::encode_watch_response(
       {.header = state_.header(set_->revision()), .watch_id = kNoWatch}));
+  state_.observer().progress_sent(state_.loop().index(), net::EventLoop::Clock::now() - began);
 }
 
 void WatchHub::answer_waiting_progress() {

@@ -112,6 +112,8 @@ class WatchHub {
   void arm_progress_timer();
   void forget(WatchStream& stream);
   void report();
+  void report_sent(std::size_t watches, std::size_t events,
+                   net::EventLoop::Clock::time_point since);
   /// Whether the stream may be given more. If not, the watch is told to wait.
   bool takes_more(Watch& watch, Revision next_revision);
   Watch* find(const watch::Subscriber& subscriber);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <utility>
 
@@ -62,6 +63,8 @@ ports::BackendSizes LmdbBackend::sizes() const {
 absl::Status LmdbBackend::commit(absl::Span<const ports::BackendWrite> writes) {
   let_go_of_replaced();
   LmdbEnvironment& file = *environment_;
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point began = Clock::now();
   LmdbWrite write(file.env(), file.databases(), path());
   if (absl::Status s = write.begin(); !s.ok()) return s;
   absl::Status status;
@@ -69,7 +72,9 @@ absl::Status LmdbBackend::commit(absl::Span<const ports::BackendWrite> writes) {
     status = write.apply(one);
     if (!status.ok()) break;
   }
+  const Clock::time_point filled = Clock::now();
   if (status.ok()) status = write.commit();
+  if (status.ok() && options_.on_commit) options_.on_commit(filled - began, Clock::now() - filled);
   if (!status.ok()) file.puncher()->forget_punched();
   file.sizes_changed();
   return status;

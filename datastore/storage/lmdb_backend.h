@@ -44,6 +44,8 @@ class LmdbBackend final : public ports::KvBackend {
   std::shared_ptr<ports::BackendContent> content() override;
   /// Allocated: what `du` says. Used: pages in use, counted once per commit.
   ports::BackendSizes sizes() const override;
+  /// Read transactions open now. Any thread.
+  std::int64_t open_reads() const { return environment()->open_reads(); }
   /// Punches pages that are free in both meta pages and for every reader out of the file. Holds
   /// LMDB's write lock meanwhile; readers go on. Unimplemented if the file system has no holes.
   absl::StatusOr<std::uint64_t> reclaim(std::uint64_t max_bytes) override;

@@ -53,14 +53,16 @@ class Histogram {
   Histogram(Cells* cells, std::uint32_t first_cell, std::vector<double> upper_bounds)
       : cells_(cells), first_cell_(first_cell), upper_bounds_(std::move(upper_bounds)) {}
 
-  void observe(double value) {
+  void observe(double value) { observe_many(value, 1); }
+  /// The same as `times` observations of `value`.
+  void observe_many(double value, std::uint64_t times) {
     std::uint32_t bucket = 0;
     const auto buckets = static_cast<std::uint32_t>(upper_bounds_.size());
     while (bucket < buckets && value > upper_bounds_[bucket]) {
       ++bucket;
     }
-    cells_->add(first_cell_ + bucket, 1);
-    cells_->add_double(first_cell_ + buckets + 1, value);
+    cells_->add(first_cell_ + bucket, times);
+    cells_->add_double(first_cell_ + buckets + 1, value * static_cast<double>(times));
   }
 
   const std::vector<double>& upper_bounds() const { return upper_bounds_; }

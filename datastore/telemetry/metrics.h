@@ -181,7 +181,7 @@ class Metrics {
   Histogram& backend_commit;            ///< seconds
   Histogram& backend_commit_write;      ///< seconds: the write and sync inside a commit
   Histogram& backend_commit_spill;      ///< seconds: the overlay drained into the transaction
-  Histogram& backend_commit_rebalance;  ///< seconds: always 0 observations with LMDB
+  Histogram& backend_commit_rebalance;  ///< seconds: 0 each, LMDB rebalances while it applies
   Histogram& backend_defrag;            ///< seconds
   Histogram& backend_snapshot;          ///< seconds
   Gauge& defrag_inflight;

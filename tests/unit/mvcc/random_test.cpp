@@ -166,6 +166,8 @@ class RandomRun {
 
   void check_reads() {
     ASSERT_TRUE(reader_->refresh().ok());
+    const RangeQuery everything = {.range = {BytesView("\0", 1), BytesView("\0", 1)}};
+    EXPECT_EQ(reader_->view().live_keys, static_cast<std::size_t>(model_.range(everything).count));
     for (int i = 0; i < 5; ++i) {
       Bytes from, to;
       const RangeQuery asked = query(&from, &to);
@@ -204,6 +206,22 @@ class RandomRun {
       break;
     }
     EXPECT_EQ(kvs, expected.kvs);
+    check_measure(asked, expected);
+  }
+
+  void check_measure(const RangeQuery& asked, const Model::Answer& expected) {
+    RangeCursor cursor(asked);
+    std::vector<std::size_t> sizes;
+    for (;;) {
+      const auto step = cursor.measure(*reader_, 1 + dice_.below(5),
+                                       [&sizes](std::size_t bytes) { sizes.push_back(bytes); });
+      ASSERT_TRUE(step.ok());
+      if (!step->done) continue;
+      EXPECT_EQ(step->more, expected.more);
+      break;
+    }
+    ASSERT_EQ(sizes.size(), expected.kvs.size());
+    for (std::size_t i = 0; i < sizes.size(); ++i) EXPECT_EQ(sizes[i], expected.kvs[i].size());
   }
 
   void check_hash() {
