@@ -58,6 +58,8 @@ constexpr std::chrono::seconds kStopGrace{5};
 /// Between two looks at gauges and at what compacts by itself.
 constexpr std::chrono::milliseconds kHousekeepingInterval{100};
 constexpr std::size_t kMaxEventLoops = 8;
+/// For the peers' hashes, when they are compared before serving.
+constexpr std::chrono::seconds kInitialCheckPatience{10};
 constexpr std::string_view kMetricsFlag = "--listen-metrics-urls";
 
 /// Runs answers where they arise.
@@ -432,8 +434,16 @@ absl::Status Process::start() {
   }
   auto_compaction_.emplace(when, clock_.monotonic());
   corruption_monitor_.emplace(*member_, *transport_, corruption_checks(), clock_.monotonic());
-  server_->start();
   transport_->start(*member_, *member_);
+  if (config::feature_enabled(options_, "InitialCorruptCheck")) {
+    if (absl::Status status =
+            node::check_before_serving(*member_, *transport_, kInitialCheckPatience);
+        !status.ok()) {
+      return status;
+    }
+    log_.info("initial corruption checking passed; no corruption");
+  }
+  server_->start();
   rpc_->set_serving(true);
   tell_when_ready();
   log_served();

@@ -1,10 +1,14 @@
 #include "datastore/node/corruption_monitor.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "datastore/base/errors.h"
 #include "datastore/codec/internal_request.h"
+#include "datastore/node/identity.h"
 
 namespace holdfast::node {
 
@@ -70,6 +74,61 @@ CompactionVerdict compare_compactions(MemberId self, const HashResult& own,
   }
   std::sort(verdict.corrupt.begin(), verdict.corrupt.end());
   return verdict;
+}
+
+absl::Status check_before_serving(Node& node, Peers& peers, Time patience) {
+  // Answers that come too late must still find their place.
+  struct Answers {
+    std::mutex mutex;
+    std::condition_variable more;
+    std::optional<absl::StatusOr<HashResult>> own;
+    PeerHashes peers;
+  };
+  auto answers = std::make_shared<Answers>();
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  const auto put = [answers](auto store) {
+    const std::lock_guard lock(answers->mutex);
+    store();
+    answers->more.notify_one();
+  };
+  node.hash_kv(
+      0,
+      [answers, put](absl::StatusOr<HashResult> own) {
+        put([&] { answers->own = std::move(own); });
+      },
+      in_place());
+  std::unique_lock lock(answers->mutex);
+  if (!answers->more.wait_until(lock, deadline, [&] { return answers->own.has_value(); })) {
+    return errors::timeout();
+  }
+  if (!answers->own->ok()) return answers->own->status();
+  const HashResult own = **answers->own;
+  lock.unlock();
+  const std::shared_ptr<const ClusterInfo> cluster = node.cluster();
+  std::size_t asked = 0;
+  for (const MemberInfo& member : cluster->members) {
+    if (member.id == cluster->self) continue;
+    ++asked;
+    peers.hash_kv(
+        member.id, own.hash_revision,
+        [answers, put, id = member.id](absl::StatusOr<HashResult> hash) {
+          put([&] { answers->peers[id] = hash.ok() ? std::optional(*hash) : std::nullopt; });
+        });
+  }
+  lock.lock();
+  answers->more.wait_until(lock, deadline, [&] { return answers->peers.size() == asked; });
+  for (const auto& [peer, hash] : answers->peers) {
+    if (hash && hash->compact_revision == own.compact_revision && hash->hash != own.hash) {
+      return absl::DataLossError(
+          absl::StrCat("found data inconsistency with peers: at revision ", own.hash_revision.value,
+                       " the store's hash is ", own.hash, ", but ", hash->hash, " on member ",
+                       to_hex(peer.value),
+                       ". Nothing was changed. Find out which of them the others agree with; "
+                       "remove the other from "
+                       "the cluster and add it anew with an empty data directory."));
+    }
+  }
+  return absl::OkStatus();
 }
 
 /// One comparison. Its answers come on any thread; the last one ends it.

@@ -32,6 +32,12 @@ struct CompactionVerdict {
 CompactionVerdict compare_compactions(MemberId self, const HashResult& own,
                                       const PeerHashes& peers);
 
+/// The check of a start (feature gate InitialCorruptCheck): asks every other member for its hash at
+/// this member's revision, and waits for the answers. Those that can't answer or compare say
+/// nothing, as in etcd. Blocks up to `patience`; not on a thread of node's or peers'. Errors:
+/// DataLoss, naming the member that differs; this member must not serve.
+absl::Status check_before_serving(Node& node, Peers& peers, Time patience);
+
 /// Compares this leader's store with its followers' now and then, and raises CORRUPT where they
 /// differ: by etcd's two checks. The owner calls tick() often, on one thread, and keeps this until
 /// node and peers have stopped: their answers come here.
