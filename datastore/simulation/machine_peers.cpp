@@ -65,13 +65,13 @@ void MachinePeers::send_snapshot(node::OutgoingSnapshot snapshot) {
   };
   network_.call(
       self_, to, machine_.dice().between(kSnapshotTakesAtLeast, kSnapshotTakesAtMost),
-      [this, to, report, bytes = codec::encode(snapshot.message),
+      [&machine, to, report, bytes = codec::encode(snapshot.message),
        file = std::move(file)]() mutable {
-        const bool taken = machine_.neighbour(to)->receive_snapshot(bytes, std::move(file));
+        const bool taken = machine.neighbour(to)->receive_snapshot(bytes, std::move(file));
         report(taken);
       },
-      [this, report] {
-        context_.faults.add(Fault::kSnapshotLost);
+      [&context = context_, report] {
+        context.faults.add(Fault::kSnapshotLost);
         report(false);
       });
 }
@@ -82,26 +82,30 @@ std::optional<std::chrono::nanoseconds> MachinePeers::active_since(MemberId peer
   return machine_.clock().monotonic() - (context_.scheduler.now() - *since);
 }
 
+// What is under way outlives the process, and so this object: it may only know the machines.
 template <class Value>
 void MachinePeers::call(
     MemberId peer, Done<Value> done,
     std::function<absl::StatusOr<Value>(Machine&, node::Core&, node::Time)> ask) {
   auto shared = std::make_shared<Done<Value>>(std::move(done));
   Machine& self = machine_;
+  Network& network = network_;
   const std::uint64_t incarnation = self.incarnation();
   // The answer belongs to this process: with its end nobody waits for it.
   const auto answer = [&self, incarnation, shared](absl::StatusOr<Value> value) {
     if (self.is_up() && self.incarnation() == incarnation) (*shared)(std::move(value));
   };
   const auto fail = [answer] { answer(absl::UnavailableError("the peer can't be reached")); };
-  network_.call(
+  network.call(
       self_, peer, Time(0),
-      [this, peer, ask = std::move(ask), answer, fail] {
-        Machine* there = machine_.neighbour(peer);
-        there->enqueue([this, peer, there, ask, answer, fail](node::Core& core, node::Time now) {
-          absl::StatusOr<Value> value = ask(*there, core, now);
-          network_.call(peer, self_, Time(0), [answer, value] { answer(value); }, fail);
-        });
+      [&self, &network, peer, ask = std::move(ask), answer, fail] {
+        Machine& there = *self.neighbour(peer);
+        there.enqueue(
+            [&self, &network, &there, ask, answer, fail](node::Core& core, node::Time now) {
+              absl::StatusOr<Value> value = ask(there, core, now);
+              network.call(
+                  there.self(), self.self(), Time(0), [answer, value] { answer(value); }, fail);
+            });
       },
       fail);
 }
