@@ -1,5 +1,7 @@
 #include "datastore/peer/stream_reader.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -34,6 +36,7 @@ void StreamReader::dial() {
   net::Http1Client* const client = urls_.pick();
   if (client == nullptr) return;
   redial_timer_.cancel();
+  dialled_at_ = context_.loop.now();
   client_ = client;
   refusal_ = absl::OkStatus();
   refusal_text_.clear();
@@ -99,11 +102,9 @@ void StreamReader::on_done(absl::Status status) {
 void StreamReader::end(const absl::Status& why) {
   call_.reset();
   activity_.failed(why);
-  std::chrono::milliseconds redial_after = context_.options.redial_interval;
   if (decoder_) {
     decoder_.reset();
     context_.observer.stream_lost(peer_, kind_, Direction::kIncoming, why);
-    redial_after = std::chrono::milliseconds(1);  // whether the peer is gone is worth knowing soon
   } else {
     urls_.failed(client_);
     if (net::was_refused(why) && !context_.stopping) context_.port->report_gone(peer_);
@@ -112,7 +113,10 @@ void StreamReader::end(const absl::Status& why) {
         peer_, kind_,
         text.empty() ? why : absl::Status(why.code(), absl::StrCat(why.message(), ": ", text)));
   }
-  context_.loop.arm(redial_timer_, redial_after);
+  // At once after a stream that stood for a while: whether the peer is gone is worth knowing soon.
+  const auto next = dialled_at_ + context_.options.redial_interval;
+  context_.loop.arm(redial_timer_, std::max<net::EventLoop::Clock::duration>(
+                                       next - context_.loop.now(), std::chrono::milliseconds(1)));
 }
 
 }  // namespace holdfast::peer

@@ -38,6 +38,7 @@ class StreamReader final : public net::Http1ResponseHandler {
   const MemberId peer_;
   const StreamKind kind_;
   const net::Http1Client* client_ = nullptr;
+  net::EventLoop::Clock::time_point dialled_at_;
   std::unique_ptr<net::Http1Call> call_;
   std::optional<StreamDecoder> decoder_;  // while established
   absl::Status refusal_;                  // an answer other than a stream

@@ -25,21 +25,23 @@ using ::testing::StartsWith;
 /// not there.
 class PeerServerTest : public ::testing::Test {
  protected:
-  PeerServerTest() {
+  PeerServerTest() { b_.start(cluster_with(b_)); }
+
+  static node::ClusterInfo cluster_with(const TestPeer& b) {
     node::ClusterInfo cluster;
     cluster.cluster = kCluster;
     cluster.members = {{.id = MemberId(0xa),
                         .name = "a",
                         .peer_urls = {"http://127.0.0.1:1"},
                         .client_urls = {"http://127.0.0.1:2"}},
-                       {.id = MemberId(0xb), .peer_urls = {b_.url()}, .is_learner = true}};
+                       {.id = MemberId(0xb), .peer_urls = {b.url()}, .is_learner = true}};
     cluster.removed = {MemberId(0xdead)};
-    b_.start(cluster);
+    return cluster;
   }
 
-  static TransportOptions options() {
+  static TransportOptions impatient() {
     TransportOptions options;
-    options.stall_timeout = std::chrono::milliseconds(300);
+    options.stall_timeout = std::chrono::milliseconds(1000);
     options.max_stream_messages = 10;
     options.stream_high_water_bytes = 64 << 10;
     return options;
@@ -70,7 +72,7 @@ class PeerServerTest : public ::testing::Test {
     return ask(line, Headers{}, body);
   }
 
-  TestPeer b_{MemberId(0xb), options()};
+  TestPeer b_{MemberId(0xb)};
 };
 
 TEST_F(PeerServerTest, StreamsAreCheckedInEtcdsOrder) {
@@ -224,7 +226,9 @@ TEST_F(PeerServerTest, ANewerStreamTakesTheOldOnesPlace) {
 }
 
 TEST_F(PeerServerTest, WhatAStreamDoesNotTakeIsBoundedAndReported) {
-  net::RawClient client(b_.port());
+  TestPeer b(MemberId(0xb), impatient());
+  b.start(cluster_with(b));
+  net::RawClient client(b.port());
   ASSERT_TRUE(client.send(request("GET /raft/stream/msgapp/a", {})));
   ASSERT_THAT(client.receive(), StartsWith("HTTP/1.1 200"));
   // Nobody reads: the kernel's buffers fill, then ours, then messages are dropped; at last the
@@ -235,16 +239,18 @@ TEST_F(PeerServerTest, WhatAStreamDoesNotTakeIsBoundedAndReported) {
     message.entries.push_back({.term = Term(1), .index = Index(2), .data = data});
     std::vector<raft::Message> messages;
     messages.push_back(std::move(message));
-    b_.transport().send(std::move(messages));
+    b.transport().send(std::move(messages));
   }
-  EXPECT_TRUE(b_.recorder().until("dropped a msgapp"));
-  EXPECT_TRUE(b_.member().until([](const auto& m) { return m.unreachable.contains(0xa); }));
-  EXPECT_TRUE(b_.recorder().until("lost msgapp a"));
-  EXPECT_FALSE(b_.transport().active_since(MemberId(0xa)).has_value());
+  EXPECT_TRUE(b.recorder().until("dropped a msgapp"));
+  EXPECT_TRUE(b.member().until([](const auto& m) { return m.unreachable.contains(0xa); }));
+  EXPECT_TRUE(b.recorder().until("lost msgapp a"));
+  EXPECT_FALSE(b.transport().active_since(MemberId(0xa)).has_value());
 }
 
 TEST_F(PeerServerTest, ACallThatIsSilentIsCut) {
-  net::RawClient client(b_.port());
+  TestPeer b(MemberId(0xb), impatient());
+  b.start(cluster_with(b));
+  net::RawClient client(b.port());
   ASSERT_TRUE(client.send("GET /raft/stream/msg"));
   EXPECT_THAT(client.receive_until_closed(), Not(HasSubstr("200")));
 }
