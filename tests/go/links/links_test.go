@@ -76,9 +76,11 @@ func TestCutResetsAndRefusesUntilHealed(t *testing.T) {
 	if _, err := reader.ReadString('\n'); err == nil {
 		t.Fatal("the connection lives on")
 	}
-	conn, reader = dial(t, address)
-	if err := exchange(conn, reader, "b"); err == nil {
-		t.Fatal("a new connection works")
+	if refused, err := net.Dial("tcp", address); err == nil { // or it is reset a moment later
+		defer refused.Close()
+		if err := exchange(refused, bufio.NewReader(refused), "b"); err == nil {
+			t.Fatal("a new connection works")
+		}
 	}
 	n.Heal()
 	conn, reader = dial(t, address)
@@ -161,5 +163,22 @@ func TestEndsTravel(t *testing.T) {
 	conn.(*net.TCPConn).CloseWrite()
 	if _, err := reader.ReadString('\n'); err != io.EOF {
 		t.Fatalf("after the end: %v", err)
+	}
+}
+
+func TestBothWaysToASocketsOwnerAgree(t *testing.T) {
+	conn, _ := dial(t, echo(t))
+	local, remote := conn.LocalAddr().(*net.TCPAddr), conn.RemoteAddr().(*net.TCPAddr)
+	listed, err := listedInode(local, remote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked, err := askInode(local, remote); err != nil {
+		t.Skipf("the kernel can't be asked: %v", err)
+	} else if asked != listed {
+		t.Fatalf("asked %s, listed %s", asked, listed)
+	}
+	if !holdsSocket(os.Getpid(), listed) {
+		t.Fatal("this process does not hold its own socket")
 	}
 }
