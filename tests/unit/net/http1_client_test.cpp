@@ -400,7 +400,10 @@ TEST(Http1Client, PausedCallLeavesTheRestInTheSocket) {
   answer.keep_body = false;
   std::unique_ptr<Http1Call> call;
   // Paused: silence does not count, and what arrives stays where it is.
-  answer.then = [&] { call->pause_reading(); };
+  // The head may come alone: the pause begins with the body.
+  answer.then = [&] {
+    if (answer.body_bytes > 0) call->pause_reading();
+  };
   call = client.client->start({}, {.read_idle = milliseconds(5'000)}, answer);
   ASSERT_TRUE(client.run_until([&] { return answer.body_bytes > 0; }));
   const std::size_t before = answer.body_bytes;
