@@ -120,9 +120,22 @@ void EventLoop::stop() {
 void EventLoop::post(Task task) {
   {
     const std::lock_guard<std::mutex> lock(posted_mutex_);
+    if (closed_) return;  // the caller's task goes when the lock has
     posted_.push_back(std::move(task));
   }
   if (!wake_pending_.exchange(true, std::memory_order_seq_cst)) wake();
+}
+
+void EventLoop::close() {
+  std::vector<Task> doomed;
+  {
+    const std::lock_guard<std::mutex> lock(posted_mutex_);
+    closed_ = true;
+    doomed.swap(posted_);
+  }
+  doomed.clear();  // may post: in vain
+  std::vector<Task>(std::move(deferred_)).clear();
+  deferred_.clear();
 }
 
 void EventLoop::wake() {

@@ -57,8 +57,11 @@ class EventLoop {
   void stop();
 
   /// Runs `task` on the loop's thread, in the order of posting. Any thread; never runs it inline.
-  /// Tasks still queued when the loop is destroyed are destroyed unrun.
+  /// Tasks still queued when the loop is closed or destroyed are destroyed unrun.
   void post(Task task);
+  /// After run() has returned: destroys what is queued, and from now on whatever is posted. A task
+  /// may hold what keeps the loop alive; without this neither would ever go.
+  void close();
   /// Runs `task` after this turn's flushes: for destroying what may still be on the stack.
   void defer(Task task) { deferred_.push_back(std::move(task)); }
   /// Calls `hook` at the end of every turn, before flushes; for ever. Hooks run in order of
@@ -120,6 +123,7 @@ class EventLoop {
 
   std::mutex posted_mutex_;
   std::vector<Task> posted_;  // guarded by posted_mutex_
+  bool closed_ = false;       // guarded by posted_mutex_
   std::vector<Task> running_;
 };
 

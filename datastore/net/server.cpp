@@ -157,6 +157,7 @@ void Server::stop(std::chrono::milliseconds grace) {
   }
   for (const std::shared_ptr<ServerLoop>& home : loops_) home->loop.stop();
   for (std::thread& thread : threads_) thread.join();
+  for (const std::shared_ptr<ServerLoop>& home : loops_) home->loop.close();
   threads_.clear();
 }
 
