@@ -81,6 +81,13 @@ node::OutgoingSnapshot outgoing(MemberId to, MemberId from, std::uint64_t index,
   return out;
 }
 
+/// A sanitizer keeps what was freed, and has much of its own.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kMemoryIsOurs = false;
+#else
+constexpr bool kMemoryIsOurs = true;
+#endif
+
 std::size_t peak_memory_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -142,7 +149,9 @@ TEST_F(SnapshotTest, ALargeStateTravelsInLittleMemory) {
   a_.transport().send_snapshot(outgoing(b_.id(), a_.id(), 0x1234, kSize));
   ASSERT_TRUE(a_.member().until([](const auto& m) { return !m.snapshots_sent.empty(); }));
   EXPECT_THAT(a_.member().snapshots_sent, ElementsAre(std::pair(std::uint64_t{0xb}, true)));
-  EXPECT_LT(peak_memory_bytes() - before, 60 * kMiB);
+  if (kMemoryIsOurs) {
+    EXPECT_LT(peak_memory_bytes() - before, 60 * kMiB);
+  }
 
   ASSERT_TRUE(b_.member().until([](const auto& m) { return !m.snapshots.empty(); }));
   const FakeMember::Snapshot& received = b_.member().snapshots[0];
