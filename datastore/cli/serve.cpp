@@ -447,7 +447,8 @@ absl::Status Process::start() {
   rpc_->set_serving(true);
   tell_when_ready();
   log_served();
-  tls_->start([this] { server_->recheck_connections(); });
+  tls_->start({.recheck_clients = [this] { server_->recheck_connections(); },
+               .renew_peers = [this] { transport_->renew_streams(); }});
   return absl::OkStatus();
 }
 

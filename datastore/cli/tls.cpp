@@ -7,6 +7,9 @@
 #include "datastore/net/tls_transport.h"
 
 namespace holdfast::cli {
+
+using Reload = crypto::TlsContext::Reload;
+
 namespace {
 
 crypto::TlsSettings settings_of(const config::TlsOptions& tls, const config::Options& options) {
@@ -39,6 +42,7 @@ crypto::TlsSettings peer_settings(const config::Options& options) {
   crypto::TlsSettings out = settings_of(options.peer_tls, options);
   out.endpoint = "peer";
   out.check_client_address = !options.peer_tls.skip_client_san_verification;
+  out.drop_grace = Tls::kPeerGrace;
   // A real etcd's listener offers h2 and does not speak it; peers speak HTTP/1.1 alone.
   out.server_protocols = {"http/1.1"};
   if (out.trusted_ca_file.empty()) out.server_name = options.discovery.srv;
@@ -145,9 +149,9 @@ std::shared_ptr<const net::TransportFactory> Tls::peer_dialer() const {
   return peers_ == nullptr ? nullptr : net::make_tls_client_factory(peers_);
 }
 
-void Tls::start(std::function<void()> recheck) {
+void Tls::start(Hooks hooks) {
   if (clients_ == nullptr && peers_ == nullptr) return;
-  recheck_ = std::move(recheck);
+  hooks_ = std::move(hooks);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -164,20 +168,28 @@ void Tls::run() {
   std::unique_lock<std::mutex> lock(mutex_);
   while (!stopped_) {
     lock.unlock();
-    const bool clients = reload(clients_.get());
-    const bool peers = reload(peers_.get());
-    if (clients || peers) recheck_();
+    if (clients_ != nullptr) look_at_clients();
+    if (peers_ != nullptr) look_at_peers();
     lock.lock();
     stopping_.wait_for(lock, kReloadInterval, [this] { return stopped_; });
   }
 }
 
-bool Tls::reload(crypto::TlsContext* endpoint) {
-  if (endpoint == nullptr) return false;
-  using Reload = crypto::TlsContext::Reload;
-  const Reload outcome = endpoint->reload(std::chrono::system_clock::now());
-  if (outcome == Reload::kReloaded || outcome == Reload::kTrustChanged) show_in_use(*endpoint);
-  return outcome == Reload::kTrustChanged;
+void Tls::look_at_clients() {
+  reload(*clients_);
+  if (clients_->enforce_trust()) hooks_.recheck_clients();
+}
+
+void Tls::look_at_peers() {
+  const Reload outcome = reload(*peers_);
+  if (outcome == Reload::kReloaded || outcome == Reload::kTrustChanged) hooks_.renew_peers();
+  peers_->enforce_trust();  // streams are never idle for long
+}
+
+crypto::TlsContext::Reload Tls::reload(crypto::TlsContext& endpoint) {
+  const Reload outcome = endpoint.reload(std::chrono::system_clock::now());
+  if (outcome == Reload::kReloaded || outcome == Reload::kTrustChanged) show_in_use(endpoint);
+  return outcome;
 }
 
 void Tls::show_in_use(const crypto::TlsContext& endpoint) {

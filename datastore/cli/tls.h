@@ -35,7 +35,7 @@ struct TlsDoor {
 ///   peer_options.listen_urls = (*tls)->peer_listen_urls();
 ///   peer_options.accept_tls = (*tls)->peer_acceptor();
 ///   peer_options.dial_tls = (*tls)->peer_dialer();
-///   (*tls)->start([&] { server.recheck_connections(); });   // once the servers run
+///   (*tls)->start({.recheck_clients = [&] { server.recheck_connections(); }, …});
 ///   …
 ///   (*tls)->stop();                                         // before the servers go
 class Tls {
@@ -62,17 +62,28 @@ class Tls {
   /// For peers with https URLs; null if nothing says whom to trust or what to show.
   std::shared_ptr<const net::TransportFactory> peer_dialer() const;
 
-  /// Looks at the files every kReloadInterval from now on. `recheck` is called on that thread after
-  /// the trusted CAs of either endpoint have changed. Once.
-  void start(std::function<void()> recheck);
-  /// After this nothing calls `recheck`. A second call does nothing.
+  /// What others have to do when files have changed; called on the thread that looks at them.
+  struct Hooks {
+    /// Clients' connections may no longer be vouched for.
+    std::function<void()> recheck_clients;
+    /// New streams between members should be made with what the files hold now: within kPeerGrace,
+    /// after which those that are not vouched for any more are dropped.
+    std::function<void()> renew_peers;
+  };
+  static constexpr std::chrono::milliseconds kPeerGrace{5000};
+
+  /// Looks at the files every kReloadInterval from now on. Once; when the servers run.
+  void start(Hooks hooks);
+  /// After this nothing calls a hook. A second call does nothing.
   void stop();
 
  private:
   Tls(const config::Options& options, telemetry::Logger& log, telemetry::Metrics& metrics)
       : options_(options), log_(log), metrics_(metrics) {}
   void run();
-  bool reload(crypto::TlsContext* endpoint);
+  void look_at_clients();
+  void look_at_peers();
+  crypto::TlsContext::Reload reload(crypto::TlsContext& endpoint);
   void show_in_use(const crypto::TlsContext& endpoint);
 
   const config::Options& options_;
@@ -81,7 +92,7 @@ class Tls {
   std::shared_ptr<crypto::TlsContext> clients_;  // null without certificates
   std::shared_ptr<crypto::TlsContext> peers_;    // null without any setting for them
 
-  std::function<void()> recheck_;
+  Hooks hooks_;
   std::mutex mutex_;
   std::condition_variable stopping_;
   bool stopped_ = false;  // guarded by mutex_

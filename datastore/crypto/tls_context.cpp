@@ -30,6 +30,13 @@ TlsContext::Reload TlsContext::reload(std::chrono::system_clock::time_point now)
   return outcome;
 }
 
+bool TlsContext::enforce_trust() {
+  if (!enforce_at_ || std::chrono::steady_clock::now() < *enforce_at_) return false;
+  enforce_at_.reset();
+  trust_generation_.fetch_add(1, std::memory_order_release);
+  return true;
+}
+
 TlsContext::Reload TlsContext::reload_files() {
   absl::StatusOr<TlsFiles> files = TlsFiles::read(settings_);
   if (!files.ok()) return refuse(files.status());
@@ -48,7 +55,7 @@ TlsContext::Reload TlsContext::reload_files() {
     const std::lock_guard<std::mutex> lock(mutex_);
     material_ = *std::move(material);
   }
-  if (trust) trust_generation_.fetch_add(1, std::memory_order_release);
+  if (trust) enforce_at_ = std::chrono::steady_clock::now() + settings_.drop_grace;
   observer_->reloaded(settings_, trust, digest);
   return trust ? Reload::kTrustChanged : Reload::kReloaded;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -32,7 +33,7 @@ class TlsContext {
   enum class Reload : std::uint8_t {
     kUnchanged,
     kReloaded,
-    kTrustChanged,  // and so existing connections must be checked again
+    kTrustChanged,  // the CAs among them
     kRefused,       // what the files hold can't be used, or is half written: the earlier stays
   };
   /// Reads the files again and compares their bytes with those in use, so that no rename, link or
@@ -40,8 +41,14 @@ class TlsContext {
   /// of our own certificates began to fail by `now`. Blocks on the disk; one thread.
   Reload reload(std::chrono::system_clock::time_point now);
 
+  /// After a change of the CAs and TlsSettings::drop_grace: from now on each connection is checked
+  /// again before its next byte. True if that began just now, and idle ones should be swept. To be
+  /// called as often as reload(), after it, on the same thread.
+  bool enforce_trust();
+
   std::shared_ptr<const TlsMaterial> material() const;
-  /// Rises when the trusted CAs change. One atomic load.
+  /// Rises TlsSettings::drop_grace after the trusted CAs have changed, when existing connections
+  /// are to be checked again. One atomic load.
   std::uint64_t trust_generation() const {
     return trust_generation_.load(std::memory_order_acquire);
   }
@@ -63,6 +70,7 @@ class TlsContext {
 
   // Of the reloading thread.
   TlsFiles files_;
+  std::optional<std::chrono::steady_clock::time_point> enforce_at_;
   std::string refused_;            // the last refusal, told once
   std::set<std::string> failing_;  // own failures already told
 };

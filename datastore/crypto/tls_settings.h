@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -30,6 +31,10 @@ struct TlsSettings {
   /// The listener also compares a client certificate's names with the client's address.
   /// Source: etcd-facts 1.7.
   bool check_client_address = false;
+
+  /// How long connections that the CAs trusted now do not vouch for go on after these have changed:
+  /// time to end them in order and dial again.
+  std::chrono::milliseconds drop_grace{0};
 
   TlsVersion oldest = TlsVersion::k12;
   TlsVersion newest = TlsVersion::k13;

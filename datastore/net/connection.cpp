@@ -100,7 +100,9 @@ void Connection::on_io(std::uint32_t events) {
 void Connection::begin_handshake() {
   handshaking_ = home_.handshaking.insert(home_.handshaking.end(), this);
   if (home_.handshaking.size() > options().max_loop_handshakes) {
-    home_.handshaking.front()->close("its handshake gave way to others");
+    Connection& first = *home_.handshaking.front();
+    first.transport_->give_up_handshake("the handshake gave way to others");
+    first.close("its handshake gave way to others");
   }
   transport_->set_waker([home = home_.weak_from_this(), self = this] {
     const std::shared_ptr<ServerLoop> loop = home.lock();
@@ -133,7 +135,7 @@ bool Connection::continue_handshake() {
     return false;
   }
   if (io != Transport::Io::kProgress) {
-    close(concat("handshake failed: ", transport_->failure()));
+    on_handshake_failed();
     return false;
   }
   end_handshake();
@@ -143,6 +145,12 @@ bool Connection::continue_handshake() {
   }
   watch();
   return true;
+}
+
+void Connection::on_handshake_failed() {
+  close_reason_ = concat("handshake failed: ", transport_->failure());
+  end_handshake();
+  start_lingering();
 }
 
 void Connection::on_woken() {
@@ -171,6 +179,7 @@ void Connection::read_some() {
 void Connection::on_read_end(bool orderly) {
   input_ended_ = true;
   if (!orderly) return close_broken();
+  if (phase_ == Phase::kLingering) return close(close_reason_);
   if (phase_ != Phase::kServing) return close("closed by peer");
   session_->on_end_of_input();
   request_flush();
@@ -292,6 +301,9 @@ void Connection::drain() {
 }
 
 void Connection::on_phase_timeout() {
+  if (phase_ == Phase::kHandshaking) {
+    transport_->give_up_handshake("the handshake took too long");
+  }
   close(phase_ == Phase::kLingering ? std::string_view(close_reason_)
                                     : "no request within the time allowed");
 }

@@ -73,6 +73,7 @@ class Connection final : public IoHandler, public Flushable {
   bool continue_handshake();
   void begin_handshake();
   void end_handshake();
+  void on_handshake_failed();
   /// What the transport waited for elsewhere has come.
   void on_woken();
   std::uint32_t wanted_events() const;

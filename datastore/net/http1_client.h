@@ -27,6 +27,9 @@ struct Http1Request {
   Bytes body;
   /// The body comes in pieces instead, by Http1Call::write() and finish(), chunked.
   bool body_follows = false;
+  /// Never on an idle connection: for an answer that lasts, which should begin with the
+  /// certificates of today.
+  bool new_connection = false;
 };
 
 /// What was answered. Names in lower case.

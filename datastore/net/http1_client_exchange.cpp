@@ -118,7 +118,7 @@ void Http1ClientExchange::begin(Http1Request request) {
   request_whole_ = !chunked_;
   parser_ = std::make_unique<Http1ResponseParser>(to_head_, limits_, *this);
   Bytes head = encode_head(request, origin_->address.authority());
-  std::unique_ptr<Transport> idle = origin_->idle.take();
+  std::unique_ptr<Transport> idle = request.new_connection ? nullptr : origin_->idle.take();
   if (idle != nullptr && !chunked_ && (to_head_ || request.method == "GET")) {
     repeatable_ = head + request.body;
   }

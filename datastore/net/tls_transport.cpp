@@ -88,10 +88,6 @@ class TlsTransport final : public Transport {
 
   ~TlsTransport() override {
     if (state_ == State::kEstablished && !said_goodbye_) say_goodbye();
-    if (state_ == State::kHandshaking || state_ == State::kCheckingNames) {
-      session_.fail(TlsReason::kTimedOut,
-                    "the handshake was given up: it took too long, or gave way to others");
-    }
     ::close(fd_);
   }
   TlsTransport(const TlsTransport&) = delete;
@@ -102,6 +98,9 @@ class TlsTransport final : public Transport {
   bool blocked_on_output() const override { return blocked_on_output_; }
   bool waits_elsewhere() const override { return state_ == State::kCheckingNames; }
   void set_waker(std::function<void()> wake) override { wake_ = std::move(wake); }
+  void give_up_handshake(std::string_view why) override {
+    fail(session_.fail(TlsReason::kTimedOut, std::string(why)));
+  }
   std::string failure() const override { return failure_; }
   std::string_view application_protocol() const override { return session_.application_protocol(); }
 
@@ -128,6 +127,7 @@ class TlsTransport final : public Transport {
     failure_ = std::move(why);
     return Io::kFailed;
   }
+  Result discard(char* to, std::size_t capacity_bytes) const;
   /// What a call of OpenSSL's that moved nothing means.
   Io stopped(int outcome);
   void say_goodbye() {
@@ -227,7 +227,15 @@ Transport::Io TlsTransport::stopped(int outcome) {
   return fail(error == SSL_ERROR_SSL ? "a broken TLS record" : "connection reset");
 }
 
+/// Closing with unread input would reset the connection, and the alert that says why be lost.
+Transport::Result TlsTransport::discard(char* to, std::size_t capacity_bytes) const {
+  const ssize_t n = ::recv(fd_, to, capacity_bytes, 0);
+  if (try_again(n)) return {Io::kWouldBlock};
+  return n > 0 ? Result{Io::kProgress, static_cast<std::size_t>(n)} : Result{Io::kClosed};
+}
+
 Transport::Result TlsTransport::read(char* to, std::size_t capacity_bytes) {
+  if (state_ == State::kFailed) return discard(to, capacity_bytes);
   if (state_ != State::kEstablished || !still_allowed()) return {Io::kFailed};
   SSL* ssl = session_.ssl();
   std::size_t total = 0;
@@ -311,9 +319,16 @@ class PlainOrTlsTransport final : public Transport {
     }
     return inner_->handshake();
   }
-  Result read(char* to, std::size_t capacity) override { return inner_->read(to, capacity); }
+  Result read(char* to, std::size_t capacity) override {
+    return inner_ ? inner_->read(to, capacity) : Result{Io::kFailed};
+  }
+  void give_up_handshake(std::string_view why) override {
+    if (inner_) inner_->give_up_handshake(why);
+  }
   Result write(const iovec* buffers, int count) override { return inner_->write(buffers, count); }
-  void finish_writing() override { inner_->finish_writing(); }
+  void finish_writing() override {
+    if (inner_) inner_->finish_writing();
+  }
   bool blocked_on_output() const override { return inner_ && inner_->blocked_on_output(); }
   bool waits_elsewhere() const override { return inner_ && inner_->waits_elsewhere(); }
   void set_waker(std::function<void()> wake) override { wake_ = std::move(wake); }

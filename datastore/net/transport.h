@@ -41,12 +41,16 @@ class Transport {
   /// After a handshake() that answered kWouldBlock: whether it waits for neither (a name that is
   /// looked up), so that watching the descriptor would be vain; the waker tells when to go on.
   virtual bool waits_elsewhere() const { return false; }
+  /// The handshake took too long, or gives way to others: `why`, for who is told of it. Nothing but
+  /// the transport's end may follow.
+  virtual void give_up_handshake(std::string_view /*why*/) {}
   /// `wake` may be called on any thread, and after the transport's end. Before handshake().
   virtual void set_waker(std::function<void()> /*wake*/) {}
   /// "h2", "http/1.1", or empty if the handshake settled nothing and the first bytes decide.
   virtual std::string_view application_protocol() const { return {}; }
-  /// Given 16 KiB or more it keeps nothing back that the descriptor would not tell of again: a
-  /// reader may stop after any read and wait for the descriptor.
+  /// After a handshake that failed, only to let the other end hear why before the socket closes:
+  /// the bytes are nobody's. Given 16 KiB or more it keeps nothing back that the descriptor would
+  /// not tell of again: a reader may stop after any read and wait for the descriptor.
   virtual Result read(char* to, std::size_t capacity_bytes) = 0;
   /// Writes a prefix of the `count` buffers.
   virtual Result write(const iovec* buffers, int count) = 0;

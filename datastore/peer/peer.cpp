@@ -44,6 +44,11 @@ void Peer::send_snapshot(node::OutgoingSnapshot snapshot) {
   snapshot_->start();
 }
 
+void Peer::renew_streams() {
+  msgapp_writer_.renew();
+  message_writer_.renew();
+}
+
 void Peer::flush() {
   msgapp_writer_.flush();
   message_writer_.flush();

@@ -26,6 +26,7 @@ class Peer {
   /// Goes out at the next flush(), by whichever way stands open; or is dropped, and raft told.
   void send(raft::Message message);
   void flush();
+  void renew_streams();
   /// One at a time; a second one fails.
   void send_snapshot(node::OutgoingSnapshot snapshot);
 

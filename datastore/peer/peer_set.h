@@ -21,6 +21,9 @@ class PeerSet {
   /// A message to `to` never got as far as send(), or it is no member.
   void report_dropped(MemberId to);
   void send_snapshot(node::OutgoingSnapshot snapshot);
+  void renew_streams() {
+    for (const auto& [id, peer] : peers_) peer->renew_streams();
+  }
   /// Lets go of all; their calls end unanswered, and may look for them here.
   void clear() { const auto gone = std::exchange(peers_, {}); }
 

@@ -44,6 +44,7 @@ void StreamReader::dial() {
   request.target =
       absl::StrCat("/raft/stream/", stream_name(kind_), "/", to_hex(context_.options.self.value));
   request.headers = request_headers(context_.options, peer_);
+  request.new_connection = true;
   net::Http1Limits limits;
   limits.dial = context_.dial_timeout();
   limits.read_idle = context_.options.stall_timeout;

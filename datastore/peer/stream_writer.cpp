@@ -93,6 +93,12 @@ void StreamWriter::detach() {
   release();
 }
 
+void StreamWriter::renew() {
+  if (!attached()) return;
+  flush();
+  release();
+}
+
 void StreamWriter::on_lost(const absl::Status& why) {
   context_.observer.send_failed(peer_);
   context_.observer.stream_lost(peer_, kind_, Direction::kOutgoing, why);

@@ -31,6 +31,9 @@ class StreamWriter {
   void flush();
   /// Ends the connection as one of ours to end: no failure of the peer.
   void detach();
+  /// The same once all that was written has gone, and the connection with it: the peer dials anew,
+  /// with the certificates of today on both sides.
+  void renew();
 
  private:
   bool has_room() const;

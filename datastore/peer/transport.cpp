@@ -151,6 +151,10 @@ void Transport::stop(std::chrono::milliseconds grace) {
   parts_->workers.stop();
 }
 
+void Transport::renew_streams() {
+  parts_->run([parts = parts_.get()] { parts->peers.renew_streams(); });
+}
+
 // --- node::Peers --------------------------------------------------------------------------------
 
 void Transport::set_members(std::shared_ptr<const node::ClusterInfo> cluster) {

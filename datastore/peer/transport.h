@@ -52,6 +52,11 @@ class Transport final : public node::Peers {
   /// word. A second call does nothing.
   void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(500));
 
+  /// Our certificates, or the CAs that we trust, have changed: lets the streams that we write end
+  /// in order, so that peers dial them again under the new ones before the old ones are dropped.
+  /// Any thread, between start() and stop().
+  void renew_streams();
+
   void set_members(std::shared_ptr<const node::ClusterInfo> cluster) override;
   void send(std::vector<raft::Message> messages) override;
   void send_snapshot(node::OutgoingSnapshot snapshot) override;

@@ -8,6 +8,7 @@ package member
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
 
@@ -45,6 +47,8 @@ type Options struct {
 	DataDir string
 	// Wrap, if set, is put in front of the command, for example {"taskset", "-c", "1"}.
 	Wrap []string
+	// TLS is how clients reach a member whose Flags give it certificates; nil: without TLS.
+	TLS *tls.Config
 	// Peers is the member's place in a cluster; nil makes it a cluster of its own.
 	Peers *Peers
 }
@@ -52,7 +56,7 @@ type Options struct {
 // Peers is how a member finds the others, and they it.
 type Peers struct {
 	Listen    string // host:port of the peer listener
-	Advertise string // URL by which the others reach it, perhaps through a proxy
+	Advertise string // URL by which the others reach it, perhaps through a proxy; its scheme is Listen's too
 	Cluster   string // --initial-cluster
 	Existing  bool   // --initial-cluster-state=existing
 }
@@ -160,7 +164,12 @@ func New(options Options) (*Member, error) {
 func (m *Member) ClientAddr() string { return m.clientAddr }
 
 // ClientURL returns the client URL.
-func (m *Member) ClientURL() string { return "http://" + m.clientAddr }
+func (m *Member) ClientURL() string {
+	if m.options.TLS != nil {
+		return "https://" + m.clientAddr
+	}
+	return "http://" + m.clientAddr
+}
 
 // PeerURL returns the advertised peer URL.
 func (m *Member) PeerURL() string { return m.options.Peers.Advertise }
@@ -191,6 +200,7 @@ func (m *Member) Restart() error {
 // Spawn starts the process and returns at once.
 func (m *Member) Spawn() error {
 	peers, state := m.options.Peers, "new"
+	peerScheme, _, _ := strings.Cut(peers.Advertise, "://")
 	if peers.Existing {
 		state = "existing"
 	}
@@ -200,7 +210,7 @@ func (m *Member) Spawn() error {
 		"--data-dir="+m.options.DataDir,
 		"--listen-client-urls="+m.ClientURL(),
 		"--advertise-client-urls="+m.ClientURL(),
-		"--listen-peer-urls=http://"+peers.Listen,
+		"--listen-peer-urls="+peerScheme+"://"+peers.Listen,
 		"--initial-advertise-peer-urls="+peers.Advertise,
 		"--initial-cluster="+peers.Cluster,
 		"--initial-cluster-state="+state)
@@ -275,10 +285,17 @@ func (m *Member) WaitReady() error {
 // Dial opens a plain gRPC connection without client-side retries or message limits.
 func (m *Member) Dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///"+m.clientAddr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(m.credentials()),
 		grpc.WithDisableRetry(),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: fastBackoff, MinConnectTimeout: 5 * time.Second}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes)))
+}
+
+func (m *Member) credentials() credentials.TransportCredentials {
+	if m.options.TLS != nil {
+		return credentials.NewTLS(m.options.TLS)
+	}
+	return insecure.NewCredentials()
 }
 
 // Stop asks for a graceful stop and waits. A member that does not stop in time, or whose exit

@@ -111,8 +111,21 @@ TEST_F(TlsContextTest, ANewBundleRaisesTheGenerationAndTellsItsDigest) {
   const std::uint64_t before = tls->trust_generation();
   files.write("ca.crt", ca.pem() + TestCa("second CA").pem());
   EXPECT_EQ(tls->reload(Clock::now()), TlsContext::Reload::kTrustChanged);
+  EXPECT_EQ(tls->trust_generation(), before);
+  EXPECT_TRUE(tls->enforce_trust());
+  EXPECT_FALSE(tls->enforce_trust());
   EXPECT_GT(tls->trust_generation(), before);
   EXPECT_THAT(told->take(), ElementsAre("peer trusts " + tls->material()->bundle_sha256()));
+}
+
+TEST_F(TlsContextTest, ExistingConnectionsAreCheckedAgainWhenTheGraceIsOver) {
+  settings.drop_grace = std::chrono::hours(1);
+  const auto tls = open();
+  const std::uint64_t before = tls->trust_generation();
+  files.write("ca.crt", TestCa("second CA").pem());
+  EXPECT_EQ(tls->reload(Clock::now()), TlsContext::Reload::kTrustChanged);
+  EXPECT_FALSE(tls->enforce_trust());
+  EXPECT_EQ(tls->trust_generation(), before);
 }
 
 TEST_F(TlsContextTest, TellsOnceOfEachOwnCertificateThatFails) {
