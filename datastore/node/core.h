@@ -338,6 +338,7 @@ class Core {
   bool no_space_raised_ = false;  // the alarm is on its way through the log
   bool drain_in_flight_ = false;
   Time last_drain_{0};
+  bool drain_failed_ = false;
   Time last_expiry_scan_{0};
   Index durable_index_;  // what the engine holds
   Term durable_term_;

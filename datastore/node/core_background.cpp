@@ -7,12 +7,15 @@ namespace holdfast::node {
 
 namespace {
 constexpr std::size_t kNoLimit = ~std::size_t{0};
+/// The engine's disk is full or slow to recover: each attempt costs it the whole batch again.
+constexpr Time kDrainAgainAfter = std::chrono::milliseconds(500);
 }  // namespace
 
 // --- the engine's side --------------------------------------------------------------------------
 
 std::optional<mvcc::DrainBatch> Core::take_drain(Time now, bool all) {
   if (drain_in_flight_ || install_) return std::nullopt;
+  if (!all && drain_failed_ && now - last_drain_ < kDrainAgainAfter) return std::nullopt;
   mvcc::Store& store = machine_->store();
   const bool due = store.pending_bytes() >= options_.drain_bytes ||
                    now - last_drain_ >= options_.drain_interval ||
@@ -33,7 +36,8 @@ std::optional<mvcc::DrainBatch> Core::take_drain(Time now, bool all) {
 
 void Core::drained(mvcc::DrainBatch batch, absl::Status status) {
   drain_in_flight_ = false;
-  if (!status.ok()) {
+  drain_failed_ = !status.ok();
+  if (drain_failed_) {
     machine_->store().drain_failed(std::move(batch));
     return;
   }

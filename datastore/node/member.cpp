@@ -298,6 +298,7 @@ void Member::commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> s
     serve_snapshots(std::move(snapshots), applied, term, revision);
   } else {
     observer_.backend_commit_failed(status);
+    if (absl::IsResourceExhausted(status)) release_space();
     // What the disk holds is unknown now: a restart finds out, and replays the log.
     if (absl::IsUnknown(status)) on_fatal_(status);
     for (SnapshotRequest& request : snapshots) answer_snapshot(std::move(request), status);
@@ -307,16 +308,23 @@ void Member::commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> s
     finished_drain_ = FinishedDrain{std::move(batch), status};
   }
   inbox_wake_.notify_one();
-  tend_log();
+  tend_log(/*ahead=*/status.ok());
   const ports::BackendSizes sizes = backend_.sizes();
   if (sizes.allocated_bytes > sizes.used_bytes + options_.reclaim_above_bytes) {
     tend_space(kReclaimStepBytes);
   }
 }
 
-void Member::tend_log() {
+/// The log can be trimmed once the engine holds what is in it, so the engine's need goes first.
+void Member::release_space() {
+  if (const absl::Status status = core_->wal().release_next_segment(); !status.ok()) {
+    observer_.background_error("giving back the next log segment", status);
+  }
+}
+
+void Member::tend_log(bool ahead) {
   wal::Wal& log = core_->wal();
-  if (log.wants_next_segment()) {
+  if (ahead && log.wants_next_segment()) {
     if (const absl::Status status = log.prepare_next_segment(); !status.ok()) {
       observer_.background_error("preparing the next log segment", status);
     }

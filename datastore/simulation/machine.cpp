@@ -347,7 +347,10 @@ void Machine::commit_drain(const std::shared_ptr<Drain>& drain) {
   }
   serve_snapshots(*drain, status);
   if (!drain->batch) return;
-  tend_log();
+  if (absl::IsResourceExhausted(status)) {
+    process_->core->wal().release_next_segment().IgnoreError();
+  }
+  tend_log(/*ahead=*/status.ok());
   if (!disk_.powered()) {
     return end(absl::AbortedError("power lost"), dice_.between(kStartRetry, 5 * kStartRetry));
   }
@@ -390,9 +393,9 @@ void Machine::schedule_install() {
 }
 
 /// Errors harm nothing: the next drain tries again.
-void Machine::tend_log() {
+void Machine::tend_log(bool ahead) {
   wal::Wal& log = process_->core->wal();
-  if (log.wants_next_segment()) log.prepare_next_segment().IgnoreError();
+  if (ahead && log.wants_next_segment()) log.prepare_next_segment().IgnoreError();
   log.trim_before(process_->core->trim_below()).IgnoreError();
   disk_.take_busy();
 }

@@ -283,10 +283,10 @@ absl::Status Wal::begin_segment(const Batch& piece) {
 
 absl::Status Wal::switch_segment() {
   if (absl::Status status = sync(); !status.ok()) return status;
-  if (absl::Status status = prepare_next_segment(); !status.ok()) return status;
   Segment next;
   {
     const std::lock_guard lock(prepare_mutex_);
+    if (absl::Status status = make_prepared(); !status.ok()) return status;
     next = *std::move(prepared_);
     prepared_.reset();
     has_prepared_.store(false, std::memory_order_relaxed);
@@ -365,6 +365,10 @@ void Wal::note_synced() {
 
 absl::Status Wal::prepare_next_segment() {
   const std::lock_guard lock(prepare_mutex_);
+  return make_prepared();
+}
+
+absl::Status Wal::make_prepared() {
   if (prepared_) return absl::OkStatus();
   absl::StatusOr<Segment> segment = make_segment(next_segment_, {});
   if (!segment.ok()) return segment.status();
@@ -372,6 +376,16 @@ absl::Status Wal::prepare_next_segment() {
   ++next_segment_;
   has_prepared_.store(true, std::memory_order_relaxed);
   return absl::OkStatus();
+}
+
+absl::Status Wal::release_next_segment() {
+  const std::lock_guard lock(prepare_mutex_);
+  if (!prepared_) return absl::OkStatus();
+  live_bytes_ -= prepared_->size_bytes;
+  prepared_.reset();
+  has_prepared_.store(false, std::memory_order_relaxed);
+  --next_segment_;
+  return disk_.remove(segment_path(directory_, next_segment_));
 }
 
 absl::StatusOr<std::size_t> Wal::trim_before(Index index) {

@@ -23,8 +23,8 @@ namespace holdfast::wal {
 /// The raft log on disk: appends batches, syncs, and gives whole segments back. FORMAT.md has every
 /// byte and the rules of recovery.
 ///
-/// Threads: append(), sync() and the getters by one thread; prepare_next_segment() and
-/// trim_before() by one other thread, at the same time if need be.
+/// Threads: append(), sync() and the getters by one thread; prepare_next_segment(),
+/// release_next_segment() and trim_before() by one other thread, at the same time if need be.
 ///
 /// Errors: ResourceExhausted from append() means that the disk is full: nothing of the batch is
 /// acknowledged, the log is as consistent as before, and the same append may be tried again. Every
@@ -65,6 +65,9 @@ class Wal {
   /// from a background thread when wants_next_segment(). An append that needs it earlier makes it
   /// itself. Errors: the disk's; they harm nothing, and the call may be repeated.
   absl::Status prepare_next_segment();
+  /// Gives that segment's space back: for a disk that is full, where something else needs it more.
+  /// Errors: the disk's; they harm nothing.
+  absl::Status release_next_segment();
   bool wants_next_segment() const { return !has_prepared_.load(std::memory_order_relaxed); }
 
   /// Removes the oldest segments as far as all their entries precede `index`, but never an entry
@@ -99,6 +102,7 @@ class Wal {
   absl::Status begin_segment(const Batch& piece);
   absl::Status switch_segment();
   absl::Status write_piece(const Batch& piece, std::size_t batch_bytes);
+  absl::Status make_prepared();  // prepare_mutex_ held
   std::uint32_t encode(const Batch& piece, std::size_t batch_bytes);
   void advance(const Batch& piece, std::size_t batch_bytes, std::uint32_t header_crc);
   absl::Status zero_failed_write();

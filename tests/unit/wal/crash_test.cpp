@@ -159,6 +159,9 @@ class CrashRun {
     if (dice_.chance(1, 6)) {
       ASSERT_TRUE(wal_->prepare_next_segment().ok());
     }
+    if (dice_.chance(1, 12)) {
+      ASSERT_TRUE(wal_->release_next_segment().ok());
+    }
     if (dice_.chance(1, 4)) {
       ASSERT_TRUE(wal_->trim_before(possible_.back().snapshot.index.next()).ok());
     }

@@ -69,6 +69,28 @@ TEST_F(WalFailure, NoSpaceForANewSegmentIsReportedAndRepeatable) {
   EXPECT_EQ(reopen().entries, entries(1, 13, 1, 300));
 }
 
+TEST_F(WalFailure, ThePreparedSegmentIsGivenBackAndMadeAgain) {
+  create();
+  append(entries(1, 2));
+  ASSERT_TRUE(wal_->release_next_segment().ok()) << "there is none";
+  ASSERT_TRUE(wal_->prepare_next_segment().ok());
+  const std::uint64_t with_next = wal_->size_bytes();
+  ASSERT_TRUE(wal_->release_next_segment().ok());
+  EXPECT_TRUE(wal_->wants_next_segment());
+  EXPECT_LT(wal_->size_bytes(), with_next);
+  EXPECT_EQ(disk_.list(kDirectory).value().size(), 1u);
+
+  append(entries(3, 20, 1, 300));
+  ASSERT_TRUE(wal_->prepare_next_segment().ok());
+  ASSERT_TRUE(wal_->release_next_segment().ok());
+  EXPECT_EQ(reopen().entries, [&] {
+    auto all = entries(1, 2);
+    const auto more = entries(3, 20, 1, 300);
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }());
+}
+
 /// The kernel's cache still shows what the failed sync did not write, and takes it for clean.
 TEST_F(WalFailure, ARestartAfterAFailedSyncWritesAgainWhatOnlyTheCacheHolds) {
   create();
