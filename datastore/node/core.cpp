@@ -16,8 +16,6 @@ namespace {
 
 /// etcd looks for expired leases this often.
 constexpr Time kExpiryScanInterval = std::chrono::milliseconds(500);
-/// Lease revocations proposed per scan; the rest wait for the next one.
-constexpr std::size_t kMaxRevokesPerScan = 10'000;
 /// Kept in memory where nobody follows.
 constexpr std::uint64_t kCatchUpEntriesAlone = 500;
 /// etcd charges 256 bytes for a put besides its key and value; the shortest takes some 6.
@@ -137,18 +135,25 @@ void Core::submit_waiting() {
 }
 
 void Core::propose_internally(codec::CommandField field, const Bytes& body) {
-  internal_proposals_.push_back(codec::encode_internal(ids_.next(), field, body));
+  internal_proposals_.push_back({codec::encode_internal(ids_.next(), field, body), Term()});
+}
+
+void Core::propose_as_leader(codec::CommandField field, const Bytes& body) {
+  internal_proposals_.push_back({codec::encode_internal(ids_.next(), field, body), raft_->term()});
 }
 
 void Core::submit_internal_proposals() {
-  for (Bytes& entry : std::exchange(internal_proposals_, {})) {
+  for (InternalProposal& next : std::exchange(internal_proposals_, {})) {
+    const bool still_leads =
+        raft_->role() == raft::Role::kLeader && raft_->term() == next.as_leader_of;
+    if (next.as_leader_of && !still_leads) continue;
     // Refused only without a leader: whoever leads next finds the same reason again.
-    raft_->propose(std::move(entry)).IgnoreError();
+    raft_->propose(std::move(next.entry)).IgnoreError();
   }
 }
 
 void Core::read_index(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox, Time now) {
-  if (reads_.add(done, mailbox, now + options_.request_timeout)) return;
+  if (reads_.add(done, &mailbox, now + options_.request_timeout)) return;
   mailbox.post([done = std::move(done)]() mutable { done(errors::too_many_requests()); });
 }
 
@@ -201,23 +206,6 @@ absl::Status Core::why_late(Time proposed_at) const {
   return static_cast<std::size_t>(reached) > voters.size() / 2
              ? errors::timeout()
              : errors::timeout_due_to_connection_lost();
-}
-
-void Core::expire_leases(Time now) {
-  lease::Lessor& lessor = machine_->lessor();
-  if (!lessor.is_primary()) return;
-  for (const LeaseId lease : lessor.expired(now, kMaxRevokesPerScan)) {
-    observer_.lease_expired(lease);
-    propose_internally(codec::CommandField::kLeaseRevoke, codec::encode_lease_revoke(lease));
-  }
-  std::vector<statemachine::LeaseCheckpoint> checkpoints;
-  for (const lease::Checkpoint& due : lessor.due_checkpoints(now, lease::kMaxCheckpointsPerEntry)) {
-    checkpoints.push_back({due.id, due.remaining_ttl_seconds});
-  }
-  if (!checkpoints.empty()) {
-    propose_internally(codec::CommandField::kLeaseCheckpoint,
-                       codec::encode_lease_checkpoint(checkpoints));
-  }
 }
 
 // --- one turn -----------------------------------------------------------------------------------
@@ -352,7 +340,9 @@ void Core::publish() {
   if (!published_is_stale_) return;
   published_is_stale_ = false;
   no_space_raised_ = false;
-  const bool linearizable = raft_->role() == raft::Role::kLeader && raft_->is_sole_voter();
+  // A leader that has applied nothing of its own term may lack what was acknowledged before it.
+  const bool linearizable = raft_->role() == raft::Role::kLeader && raft_->is_sole_voter() &&
+                            machine_->applied_term() == raft_->term();
   machine_->store().set_flags(linearizable ? Node::kViewIsLinearizable : 0);
   if (const std::shared_ptr<const watch::EventBatch> events = machine_->end_batch()) {
     for (const Subscriber& subscriber : subscribers_) {
@@ -364,6 +354,7 @@ void Core::publish() {
 
 /// Keeps some applied entries for followers, within bounds of number and bytes.
 void Core::trim_memory_log() {
+  if (install_) return;  // the log already begins after the state that is to come
   const raft::Log& log = raft_->log();
   const std::uint64_t applied = machine_->applied_index().value;
   const std::uint64_t held = applied + 1 - log.first_index().value;
@@ -455,12 +446,6 @@ NodeStatus Core::status() const {
   status.proposals_failed = proposals_failed_;
   status.leader_changes = leader_changes_;
   return status;
-}
-
-void Core::propose_checkpoint_reset(LeaseId lease) {
-  const statemachine::LeaseCheckpoint reset{lease, 0};
-  propose_internally(codec::CommandField::kLeaseCheckpoint,
-                     codec::encode_lease_checkpoint({&reset, 1}));
 }
 
 void Core::stop() {

@@ -111,6 +111,11 @@ class Core {
   /// Answers at once, through `mailbox`, what cannot be accepted.
   void propose(std::vector<Proposal> proposals, Mailbox& mailbox, Time now);
   void read_index(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox, Time now);
+  /// Answers, on this thread and in some turn, with the TTL in seconds once a quorum has confirmed
+  /// that this member leads. Errors: not_leader, lease_not_found, too_many_requests, timeout,
+  /// stopped.
+  using RenewDone = absl::AnyInvocable<void(absl::StatusOr<std::int64_t>)>;
+  void renew_lease(LeaseId lease, Time now, RenewDone done);
   void tick(Time now);
 
   void add_member(std::vector<std::string> peer_urls, bool is_learner, MembershipDone done,
@@ -196,8 +201,6 @@ class Core {
   /// Without sizes: those are the engine's.
   NodeStatus status() const;
   std::shared_ptr<const ClusterInfo> cluster_info() const;
-  /// A renewed lease lasts its whole TTL again, also for a later leader.
-  void propose_checkpoint_reset(LeaseId lease);
   void await_compaction(Revision revision, absl::AnyInvocable<void(absl::Status)> done,
                         Mailbox& mailbox);
   /// Answers everything that waits with errors::stopped.
@@ -227,6 +230,10 @@ class Core {
   struct Unsubmitted {
     std::uint64_t id;
     Bytes data;
+  };
+  struct InternalProposal {
+    Bytes entry;
+    Term as_leader_of;  // none: of whoever leads
   };
   struct WaitingTransfer {
     MemberId to;
@@ -276,8 +283,12 @@ class Core {
   void decide_version();
 
   void propose_internally(codec::CommandField field, const Bytes& body);
+  /// What only the leader of this term may decide: dropped, not forwarded, once it leads no more.
+  void propose_as_leader(codec::CommandField field, const Bytes& body);
   void submit_internal_proposals();
   void expire_leases(Time now);
+  absl::StatusOr<std::int64_t> renew_now(LeaseId lease);
+  void propose_checkpoint_reset(LeaseId lease);
   void expire_waiters(Time now);
   void begin_compaction(Time now);
   void step_compaction(Time now);
@@ -309,7 +320,7 @@ class Core {
   std::size_t pending_bytes_ = 0;
   std::vector<Outbox> outboxes_;
   /// Made while applying, proposed after: proposing moves the entries being applied.
-  std::vector<Bytes> internal_proposals_;
+  std::vector<InternalProposal> internal_proposals_;
   std::deque<Unsubmitted> unsubmitted_;
   std::deque<Unsubmitted> unsubmitted_changes_;
   LinearizableReads reads_;

@@ -199,11 +199,11 @@ void Core::decide_version() {
   const std::shared_ptr<const ClusterInfo> cluster = cluster_info();
   if (const auto version = decide_cluster_version(*cluster, server_versions_)) {
     if (*version == cluster->cluster_version) return;
-    propose_internally(codec::CommandField::kClusterVersionSet,
-                       codec::encode_cluster_version_set(*version));
+    propose_as_leader(codec::CommandField::kClusterVersionSet,
+                      codec::encode_cluster_version_set(*version));
   } else if (downgrade_is_done(*cluster, server_versions_)) {
-    propose_internally(codec::CommandField::kDowngradeInfoSet,
-                       codec::encode_downgrade_info_set(statemachine::DowngradeInfoSetRequest()));
+    propose_as_leader(codec::CommandField::kDowngradeInfoSet,
+                      codec::encode_downgrade_info_set(statemachine::DowngradeInfoSetRequest()));
   }
 }
 

@@ -13,10 +13,10 @@ constexpr std::size_t kMaxReads = 1 << 17;
 constexpr Time kAskAgainAfter = std::chrono::milliseconds(500);
 }  // namespace
 
-bool LinearizableReads::add(Done& done, Mailbox& mailbox, Time deadline) {
+bool LinearizableReads::add(Done& done, Mailbox* mailbox, Time deadline) {
   if (size_ >= kMaxReads) return false;
   ++size_;
-  gathered_.push_back({std::move(done), &mailbox, deadline});
+  gathered_.push_back({std::move(done), mailbox, deadline});
   return true;
 }
 
@@ -65,6 +65,7 @@ void LinearizableReads::fail_all(const absl::Status& why) {
 
 void LinearizableReads::finish(Read read, const absl::Status& status) {
   --size_;
+  if (read.mailbox == nullptr) return read.done(status);
   read.mailbox->post([done = std::move(read.done), status]() mutable { done(status); });
 }
 

@@ -21,8 +21,9 @@ class LinearizableReads {
  public:
   using Done = absl::AnyInvocable<void(absl::Status)>;
 
-  /// False beyond the bound; `done` is then untouched.
-  bool add(Done& done, Mailbox& mailbox, Time deadline);
+  /// False beyond the bound; `done` is then untouched. Without a mailbox it runs on this thread,
+  /// and must not come back here.
+  bool add(Done& done, Mailbox* mailbox, Time deadline);
   /// Asks for those that gathered. Without a leader they wait for one.
   void ask(raft::Raft& raft, RequestIds& ids, Time now);
   void answered(const raft::ReadState& read);

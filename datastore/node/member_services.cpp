@@ -34,22 +34,6 @@ struct SharedDone {
 
 namespace {
 
-absl::StatusOr<std::int64_t> renew(Core& core, LeaseId id, Time now) {
-  const lease::Renewal renewal = core.machine().lessor().renew(id, now);
-  switch (renewal.result) {
-    case lease::Renewal::Result::kRenewed:
-      if (renewal.clear_checkpoint) core.propose_checkpoint_reset(id);
-      return renewal.ttl_seconds;
-    case lease::Renewal::Result::kNotPrimary:
-      return errors::not_leader();
-    case lease::Renewal::Result::kExpired:
-      // Its revocation is in the log: by the time this answers again it is gone.
-    case lease::Renewal::Result::kNotFound:
-      break;
-  }
-  return errors::lease_not_found();
-}
-
 absl::StatusOr<LeaseTimes> times_of(Core& core, LeaseId id, bool keys, Time now) {
   const lease::Lessor& lessor = core.machine().lessor();
   if (!lessor.is_primary()) return errors::not_leader();
@@ -103,7 +87,7 @@ void Member::lease_keep_alive(LeaseId id,
   ask_leader<std::int64_t>(std::move(done), mailbox,
                            [this, id](Core& core, Time now, MemberId leader, auto heard) {
                              if (leader) return peers_->keep_alive(leader, id, std::move(heard));
-                             heard(renew(core, id, now));
+                             core.renew_lease(id, now, std::move(heard));
                            });
 }
 
@@ -123,7 +107,9 @@ void Member::keep_alive_as_leader(LeaseId id,
                                   Mailbox& mailbox) {
   const SharedDone<std::int64_t> shared(std::move(done));
   const bool taken = enqueue([id, shared, &mailbox](Core& core, Time now) {
-    shared.answer(mailbox, renew(core, id, now));
+    core.renew_lease(id, now, [shared, &mailbox](absl::StatusOr<std::int64_t> ttl) {
+      shared.answer(mailbox, std::move(ttl));
+    });
   });
   if (!taken) shared.answer(mailbox, errors::stopped());
 }

@@ -296,7 +296,7 @@ void Client::keep_alive() {
     if (leader && leader != machine.self()) {
       return machine.peers().keep_alive(leader, lease, std::move(answered));
     }
-    answered(MachinePeers::renew(core, lease, now));
+    core.renew_lease(lease, now, std::move(answered));
   });
 }
 

@@ -18,14 +18,6 @@ constexpr Time kSnapshotTakesAtMost = std::chrono::milliseconds(400);
 
 }  // namespace
 
-absl::StatusOr<std::int64_t> MachinePeers::renew(node::Core& core, LeaseId lease, node::Time now) {
-  const lease::Renewal renewal = core.machine().lessor().renew(lease, now);
-  if (renewal.clear_checkpoint) core.propose_checkpoint_reset(lease);
-  if (renewal.result == lease::Renewal::Result::kRenewed) return renewal.ttl_seconds;
-  if (renewal.result == lease::Renewal::Result::kNotPrimary) return errors::not_leader();
-  return errors::lease_not_found();
-}
-
 void MachinePeers::set_members(std::shared_ptr<const node::ClusterInfo> cluster) {
   cluster_ = std::move(cluster);
 }
@@ -84,9 +76,8 @@ std::optional<std::chrono::nanoseconds> MachinePeers::active_since(MemberId peer
 
 // What is under way outlives the process, and so this object: it may only know the machines.
 template <class Value>
-void MachinePeers::call(
-    MemberId peer, Done<Value> done,
-    std::function<absl::StatusOr<Value>(Machine&, node::Core&, node::Time)> ask) {
+void MachinePeers::call(MemberId peer, Done<Value> done,
+                        std::function<void(Machine&, node::Core&, node::Time, Done<Value>)> ask) {
   auto shared = std::make_shared<Done<Value>>(std::move(done));
   Machine& self = machine_;
   Network& network = network_;
@@ -100,35 +91,38 @@ void MachinePeers::call(
       self_, peer, Time(0),
       [&self, &network, peer, ask = std::move(ask), answer, fail] {
         Machine& there = *self.neighbour(peer);
-        there.enqueue(
-            [&self, &network, &there, ask, answer, fail](node::Core& core, node::Time now) {
-              absl::StatusOr<Value> value = ask(there, core, now);
-              network.call(
-                  there.self(), self.self(), Time(0), [answer, value] { answer(value); }, fail);
-            });
+        there.enqueue([&self, &network, &there, ask, answer, fail](node::Core& core,
+                                                                   node::Time now) {
+          ask(there, core, now,
+              [&self, &network, &there, answer, fail](absl::StatusOr<Value> value) {
+                network.call(
+                    there.self(), self.self(), Time(0), [answer, value] { answer(value); }, fail);
+              });
+        });
       },
       fail);
 }
 
 void MachinePeers::keep_alive(MemberId leader, LeaseId lease, Done<std::int64_t> done) {
-  call<std::int64_t>(leader, std::move(done), [lease](Machine&, node::Core& core, node::Time now) {
-    return renew(core, lease, now);
-  });
+  call<std::int64_t>(
+      leader, std::move(done),
+      [lease](Machine&, node::Core& core, node::Time now, Done<std::int64_t> answer) {
+        core.renew_lease(lease, now, std::move(answer));
+      });
 }
 
 void MachinePeers::time_to_live(MemberId leader, LeaseId lease, bool keys,
                                 Done<node::LeaseTimes> done) {
-  call<node::LeaseTimes>(leader, std::move(done),
-                         [lease, keys](Machine&, node::Core& core,
-                                       node::Time now) -> absl::StatusOr<node::LeaseTimes> {
-                           const lease::Lessor& lessor = core.machine().lessor();
-                           if (!lessor.is_primary()) return errors::not_leader();
-                           const auto times = lessor.time_to_live(lease, now);
-                           if (!times.ok()) return times.status();
-                           return node::LeaseTimes{
-                               lease, times->ttl_seconds, times->granted_ttl_seconds,
-                               keys ? lessor.keys_of(lease) : std::vector<Bytes>()};
-                         });
+  call<node::LeaseTimes>(
+      leader, std::move(done),
+      [lease, keys](Machine&, node::Core& core, node::Time now, Done<node::LeaseTimes> answer) {
+        const lease::Lessor& lessor = core.machine().lessor();
+        if (!lessor.is_primary()) return answer(errors::not_leader());
+        const auto times = lessor.time_to_live(lease, now);
+        if (!times.ok()) return answer(times.status());
+        answer(node::LeaseTimes{lease, times->ttl_seconds, times->granted_ttl_seconds,
+                                keys ? lessor.keys_of(lease) : std::vector<Bytes>()});
+      });
 }
 
 /// Here whoever wants a promotion asks the leader itself.
@@ -137,17 +131,19 @@ void MachinePeers::promote(MemberId, MemberId, Done<std::vector<node::MemberInfo
 }
 
 void MachinePeers::hash_kv(MemberId peer, Revision revision, Done<node::HashResult> done) {
-  call<node::HashResult>(peer, std::move(done), [revision](Machine&, node::Core& core, node::Time) {
-    return node::hash_keys(core.machine().store().views(), revision.value);
-  });
+  call<node::HashResult>(
+      peer, std::move(done),
+      [revision](Machine&, node::Core& core, node::Time, Done<node::HashResult> answer) {
+        answer(node::hash_keys(core.machine().store().views(), revision.value));
+      });
 }
 
 void MachinePeers::version(MemberId peer, Done<node::PeerVersion> done) {
   call<node::PeerVersion>(
       peer, std::move(done),
-      [](Machine&, node::Core& core, node::Time) -> absl::StatusOr<node::PeerVersion> {
+      [](Machine&, node::Core& core, node::Time, Done<node::PeerVersion> answer) {
         const std::string version = core.machine().cluster()->version.value_or("not_decided");
-        return node::PeerVersion{"3.7.1", version, "3.7.0"};
+        answer(node::PeerVersion{"3.7.1", version, "3.7.0"});
       });
 }
 

@@ -31,14 +31,12 @@ class MachinePeers final : public node::Peers {
 
   bool is_removed(MemberId member) const;
 
-  /// What a leader does with a keep-alive. Errors: not_leader, lease_not_found.
-  static absl::StatusOr<std::int64_t> renew(node::Core& core, LeaseId lease, node::Time now);
-
  private:
-  /// Runs `ask` on the node's thread of `peer`, brings its answer back, or Unavailable.
+  /// Runs `ask` on the node's thread of `peer`, brings its answer back, or Unavailable. No answer
+  /// comes from a process that ends first.
   template <class Value>
   void call(MemberId peer, Done<Value> done,
-            std::function<absl::StatusOr<Value>(Machine&, node::Core&, node::Time)> ask);
+            std::function<void(Machine&, node::Core&, node::Time, Done<Value>)> ask);
 
   Context& context_;
   Network& network_;

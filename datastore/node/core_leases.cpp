@@ -1,0 +1,70 @@
+// What core does for leases as leader: their clocks run here only, and only while this member
+// leads.
+#include <memory>
+#include <utility>
+
+#include "datastore/base/errors.h"
+#include "datastore/node/core.h"
+
+namespace holdfast::node {
+
+namespace {
+/// Lease revocations proposed per scan; the rest wait for the next one.
+constexpr std::size_t kMaxRevokesPerScan = 10'000;
+}  // namespace
+
+void Core::renew_lease(LeaseId lease, Time now, RenewDone done) {
+  if (raft_->role() != raft::Role::kLeader) return done(errors::not_leader());
+  auto shared = std::make_shared<RenewDone>(std::move(done));
+  // A leader that was replaced without noticing (paused, cut off) must not promise what its
+  // successor doesn't know of. One that is confirmed after this call can: whoever comes after it
+  // gives every lease its whole time.
+  absl::AnyInvocable<void(absl::Status)> confirmed = [this, lease, shared](absl::Status status) {
+    (*shared)(status.ok() ? renew_now(lease) : absl::StatusOr<std::int64_t>(std::move(status)));
+  };
+  if (reads_.add(confirmed, nullptr, now + options_.request_timeout)) return;
+  (*shared)(errors::too_many_requests());
+}
+
+absl::StatusOr<std::int64_t> Core::renew_now(LeaseId lease) {
+  if (raft_->role() != raft::Role::kLeader) return errors::not_leader();
+  const lease::Renewal renewal = machine_->lessor().renew(lease, clock_.monotonic());
+  switch (renewal.result) {
+    case lease::Renewal::Result::kRenewed:
+      if (renewal.clear_checkpoint) propose_checkpoint_reset(lease);
+      return renewal.ttl_seconds;
+    case lease::Renewal::Result::kNotPrimary:
+      return errors::not_leader();
+    case lease::Renewal::Result::kExpired:
+      // Its revocation is in the log: by the time this answers again it is gone.
+    case lease::Renewal::Result::kNotFound:
+      break;
+  }
+  return errors::lease_not_found();
+}
+
+/// A renewed lease lasts its whole time again, also for a later leader.
+void Core::propose_checkpoint_reset(LeaseId lease) {
+  const statemachine::LeaseCheckpoint reset{lease, 0};
+  propose_as_leader(codec::CommandField::kLeaseCheckpoint,
+                    codec::encode_lease_checkpoint({&reset, 1}));
+}
+
+void Core::expire_leases(Time now) {
+  lease::Lessor& lessor = machine_->lessor();
+  if (!lessor.is_primary()) return;
+  for (const LeaseId lease : lessor.expired(now, kMaxRevokesPerScan)) {
+    observer_.lease_expired(lease);
+    propose_as_leader(codec::CommandField::kLeaseRevoke, codec::encode_lease_revoke(lease));
+  }
+  std::vector<statemachine::LeaseCheckpoint> checkpoints;
+  for (const lease::Checkpoint& due : lessor.due_checkpoints(now, lease::kMaxCheckpointsPerEntry)) {
+    checkpoints.push_back({due.id, due.remaining_ttl_seconds});
+  }
+  if (!checkpoints.empty()) {
+    propose_as_leader(codec::CommandField::kLeaseCheckpoint,
+                      codec::encode_lease_checkpoint(checkpoints));
+  }
+}
+
+}  // namespace holdfast::node
