@@ -5,6 +5,7 @@
 
 #include "datastore/base/check.h"
 #include "datastore/base/errors.h"
+#include "datastore/base/mutants.h"
 
 namespace holdfast::lease {
 namespace {
@@ -181,8 +182,9 @@ void Lessor::promote(Time now, Time extend) {
   checkpoints_.assign({});
   for (Lease& lease : leases_) {
     if (!lease.used) continue;
-    lease.expiry =
-        saturating_add(saturating_add(now, extend), whole_seconds(lease.remaining_ttl_seconds()));
+    const std::int64_t left =
+        planted(Mutant::kLeaseExpiryForgotten) ? 0 : lease.remaining_ttl_seconds();
+    lease.expiry = saturating_add(saturating_add(now, extend), whole_seconds(left));
     schedule_checkpoint(lease, now);
   }
   if (size() >= kRevokesPerSecond) spread_expiries(now, extend);

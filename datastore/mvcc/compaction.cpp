@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "datastore/base/check.h"
+#include "datastore/base/mutants.h"
 #include "datastore/mvcc/store_state.h"
 
 namespace holdfast::mvcc {
@@ -46,7 +47,7 @@ bool CompactionJob::read_index(const Reader& reader, std::size_t max_entries) {
       kept_before_.add(history[*before].revision());
     }
     const auto kept = kept_by_compaction(history, at);
-    if (!kept.has_value()) continue;
+    if (!kept.has_value() || planted(Mutant::kCompactionTakesNewest)) continue;
     keep_.add(history[*kept].revision());
     // One transaction at the compacted revision deleted the key and put it again. etcd keeps only
     // the tombstone and then misses the value; we keep both.

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
 #include "datastore/base/errors.h"
+#include "datastore/base/mutants.h"
 #include "datastore/mvcc/compaction.h"
 #include "datastore/mvcc/store_state.h"
 
@@ -130,7 +131,8 @@ absl::Span<const ports::BackendWrite> DrainBatch::writes() {
     for (const StagedWrites::Write& write : staged->writes) writes_.push_back(staged->view(write));
   }
   applied_bytes_ = std::make_unique<char[]>(16);
-  store_be64(applied_bytes_.get(), applied_index.value);
+  const std::uint64_t behind = planted(Mutant::kAppliedTwice) && applied_index.value > 1 ? 1 : 0;
+  store_be64(applied_bytes_.get(), applied_index.value - behind);
   store_be64(applied_bytes_.get() + 8, applied_term.value);
   writes_.push_back(
       {ports::Bucket::kMeta, kConsistentIndexKey, BytesView(applied_bytes_.get(), 8)});

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
 #include "datastore/base/errors.h"
+#include "datastore/base/mutants.h"
 #include "datastore/codec/internal_request.h"
 #include "datastore/codec/raft_messages.h"
 #include "datastore/statemachine/request_cost.h"
@@ -145,7 +146,8 @@ void Core::propose_as_leader(codec::CommandField field, const Bytes& body) {
 void Core::submit_internal_proposals() {
   for (InternalProposal& next : std::exchange(internal_proposals_, {})) {
     const bool still_leads =
-        raft_->role() == raft::Role::kLeader && raft_->term() == next.as_leader_of;
+        (raft_->role() == raft::Role::kLeader && raft_->term() == next.as_leader_of) ||
+        planted(Mutant::kExpiriesForwarded);
     if (next.as_leader_of && !still_leads) continue;
     // Refused only without a leader: whoever leads next finds the same reason again.
     raft_->propose(std::move(next.entry)).IgnoreError();
@@ -234,6 +236,7 @@ absl::Status Core::run_raft(Time now) {
     send(std::move(output.messages));
     for (const raft::ReadState& read : output.reads) reads_.answered(read);
     finish_incoming_file(output.snapshot.has_value());
+    if (planted(Mutant::kMessagesBeforeWrite)) send(std::move(output.messages_after_sync));
     log_.take(output);
     // A full disk was tried once this turn.
     if (!log_.is_full()) {
@@ -252,7 +255,9 @@ absl::Status Core::run_raft(Time now) {
 absl::Status Core::write_log(Time now) {
   std::optional<wal::SnapshotMarker> marker;
   if (durable_index_.value >= marked_index_.value + options_.catch_up_entries) {
-    marker = wal::SnapshotMarker{{raft_->conf(), durable_index_, durable_term_},
+    const bool past = planted(Mutant::kLogTrimmedPastEngine);
+    marker = wal::SnapshotMarker{{raft_->conf(), past ? machine_->applied_index() : durable_index_,
+                                  past ? machine_->applied_term() : durable_term_},
                                  /*replaces_log=*/false};
   }
   if (absl::Status status = log_.write(*raft_, marker); !status.ok()) return status;
@@ -341,8 +346,10 @@ void Core::publish() {
   published_is_stale_ = false;
   no_space_raised_ = false;
   // A leader that has applied nothing of its own term may lack what was acknowledged before it.
-  const bool linearizable = raft_->role() == raft::Role::kLeader && raft_->is_sole_voter() &&
-                            machine_->applied_term() == raft_->term();
+  const bool is_newest =
+      machine_->applied_term() == raft_->term() || planted(Mutant::kLoneViewTooSoon);
+  const bool is_alone = raft_->is_sole_voter() || planted(Mutant::kLeaderViewIsEnough);
+  const bool linearizable = raft_->role() == raft::Role::kLeader && is_alone && is_newest;
   machine_->store().set_flags(linearizable ? Node::kViewIsLinearizable : 0);
   if (const std::shared_ptr<const watch::EventBatch> events = machine_->end_batch()) {
     for (const Subscriber& subscriber : subscribers_) {

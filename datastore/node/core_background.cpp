@@ -1,6 +1,7 @@
 // What core does beside the log: handing applied batches to the engine, and compacting in steps.
 #include <utility>
 
+#include "datastore/base/mutants.h"
 #include "datastore/node/core.h"
 
 namespace holdfast::node {
@@ -50,7 +51,9 @@ void Core::drained(mvcc::DrainBatch batch, absl::Status status) {
 }
 
 Index Core::trim_below() const {
-  const std::uint64_t durable = durable_index_.value;
+  const std::uint64_t durable = planted(Mutant::kLogTrimmedPastEngine)
+                                    ? machine_->applied_index().value
+                                    : durable_index_.value;
   return Index(durable > options_.catch_up_entries ? durable - options_.catch_up_entries : 0);
 }
 

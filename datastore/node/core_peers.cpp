@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "datastore/base/errors.h"
+#include "datastore/base/mutants.h"
 #include "datastore/node/core.h"
 #include "datastore/statemachine/v2_store.h"
 
@@ -151,7 +152,9 @@ absl::Status Core::installed(const absl::Status& status, Time now) {
   observer_.snapshot_installed(install_->snapshot, now - install_began_);
   install_.reset();
   published_is_stale_ = true;
-  for (const Subscriber& subscriber : subscribers_) tell_started(subscriber);
+  if (!planted(Mutant::kInstallUntold)) {
+    for (const Subscriber& subscriber : subscribers_) tell_started(subscriber);
+  }
   // Compactions that were under way here are the leader's now, done or to be gone on with.
   begin_compaction(now);
   if (compaction_ == nullptr) answer_compactions(machine_->store().compact_revision());

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "datastore/base/errors.h"
+#include "datastore/base/mutants.h"
 
 namespace holdfast::node {
 
@@ -23,6 +24,10 @@ bool LinearizableReads::add(Done& done, Mailbox* mailbox, Time deadline) {
 void LinearizableReads::ask(raft::Raft& raft, RequestIds& ids, Time now) {
   if (gathered_.empty() || !raft.leader()) return;
   const std::uint64_t id = ids.next();
+  if (planted(Mutant::kReadWithoutIndex)) {
+    rounds_.emplace(id, Round{std::exchange(gathered_, {}), now, Index()});
+    return;
+  }
   if (!raft.read_index(id).ok()) return;  // too many rounds: with the next one
   rounds_.emplace(id, Round{std::exchange(gathered_, {}), now, std::nullopt});
 }
@@ -34,7 +39,8 @@ void LinearizableReads::answered(const raft::ReadState& read) {
 
 void LinearizableReads::release(Index applied) {
   for (auto it = rounds_.begin(); it != rounds_.end();) {
-    if (!it->second.index || *it->second.index > applied) {
+    const bool is_applied = planted(Mutant::kReadBeforeApplied) || it->second.index <= applied;
+    if (!it->second.index || !is_applied) {
       ++it;
       continue;
     }

@@ -239,7 +239,12 @@ void Client::range(Bytes key, Bytes range_end, std::int64_t at_revision, bool li
   auto done = [this, token = current_->token,
                floor = current_->floor](absl::StatusOr<History::RangeAnswer> answer) {
     reply(token, [this, floor, answer = std::move(answer)] {
-      if (!answer.ok()) return finish(absl::IsOutOfRange(answer.status()));
+      if (!answer.ok()) {
+        context_.judge.demand(
+            absl::IsOutOfRange(answer.status()) || absl::IsUnavailable(answer.status()),
+            [&] { return absl::StrCat("a read failed: ", answer.status().ToString()); });
+        return finish(absl::IsOutOfRange(answer.status()));
+      }
       context_.scheduler.digest().add(static_cast<std::uint64_t>(answer->header_revision));
       context_.history.range_answered(floor, *answer);
       for (const Bytes& kv : answer->kvs) {

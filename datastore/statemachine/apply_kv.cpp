@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "datastore/base/errors.h"
+#include "datastore/base/mutants.h"
 #include "datastore/mvcc/key_value.h"
 #include "datastore/statemachine/statemachine.h"
 
@@ -133,7 +134,7 @@ absl::StatusOr<PutOutcome> StateMachine::execute(mvcc::WriteTxn& txn, const PutR
   const mvcc::Change& change = txn.put(request.key, value, lease);
   if (lease && lessor_.exists(lease)) {
     lessor_.attach(request.key, lease);
-  } else if (change.previous) {
+  } else if (change.previous && !planted(Mutant::kPutKeepsOldLease)) {
     lessor_.detach(request.key);
   }
   return answer;
@@ -202,6 +203,8 @@ void StateMachine::detach_deleted(const mvcc::WriteTxn& txn, std::int64_t count)
 void StateMachine::finish(mvcc::WriteTxn& txn) {
   txn.end();
   for (const mvcc::Change& change : txn.changes()) {
+    const bool is_last_of_many = change.revision.sub > 0 && &change == &txn.changes().back();
+    if (planted(Mutant::kEventSkipped) && is_last_of_many) continue;
     const Revision revision(change.revision.main);
     if (change.tombstone) {
       events_.add_delete(revision, change.revision.sub, change.key);

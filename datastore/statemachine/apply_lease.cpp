@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "datastore/base/mutants.h"
 #include "datastore/lease/lease_record.h"
 #include "datastore/statemachine/statemachine.h"
 
@@ -30,7 +31,10 @@ absl::Status StateMachine::run(const LeaseRevokeRequest& request, Outcome& outco
   }
   // The keys and the record go in one batch: never one without the other after a crash.
   mvcc::WriteTxn txn = store_->write();
-  for (const Bytes& key : *keys) txn.delete_range({.key = key, .end = {}});
+  for (const Bytes& key : *keys) {
+    if (planted(Mutant::kRevokeKeepsKeys)) break;
+    txn.delete_range({.key = key, .end = {}});
+  }
   finish(txn);
   store_->stage(ports::Bucket::kLease, lease::lease_key(request.id), std::nullopt);
   return absl::OkStatus();

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
+#include "datastore/base/mutants.h"
 #include "datastore/wal/format.h"
 
 namespace holdfast::wal {
@@ -130,13 +131,14 @@ absl::Status Wal::take_over(RecoveredLog log, const TornTail& torn) {
       disk_.open(segment_path(directory_, active_.sequence), ports::Disk::Open::kReadWrite);
   if (!file.ok()) return file.status();
   active_.file = *std::move(file);
-  if (absl::Status status = write_zeros(*active_.file, torn.offset, torn.cut_bytes); !status.ok()) {
+  const std::uint64_t cut_bytes = planted(Mutant::kTornTailKept) ? 0 : torn.cut_bytes;
+  if (absl::Status status = write_zeros(*active_.file, torn.offset, cut_bytes); !status.ok()) {
     return status;
   }
   // What was read may be in the kernel's cache only, if just the process ended: from here on it
   // counts as synced. After a failed sync the cache may even take for clean what never reached the
   // disk, and a sync alone would leave it so: what is not proven to be synced is written again.
-  const BytesView unproven = log.unproven;
+  const BytesView unproven = planted(Mutant::kCacheTrusted) ? BytesView() : log.unproven;
   if (absl::Status status = active_.file->write(offset_ - unproven.size(), {&unproven, 1});
       !status.ok()) {
     return status;
@@ -184,7 +186,7 @@ absl::StatusOr<Wal::Segment> Wal::make_segment(std::uint64_t sequence, BytesView
     disk_.remove(unfinished).IgnoreError();
     return status;
   }
-  status = disk_.sync_directory(directory_);
+  if (!planted(Mutant::kSegmentNameNotSynced)) status = disk_.sync_directory(directory_);
   if (!status.ok()) return status;
   segment.file = *std::move(file);
   live_bytes_ += segment.size_bytes;
@@ -218,7 +220,7 @@ absl::Status Wal::append(const Batch& batch, bool sync) {
   if (status.ok() && (batch.snapshot || batch.hard_state || !batch.entries.empty())) {
     status = append_split(batch);
   }
-  if (status.ok() && sync) status = this->sync();
+  if (status.ok() && sync && !planted(Mutant::kLogNotSynced)) status = this->sync();
   if (!status.ok() && !absl::IsResourceExhausted(status)) failure_ = status;
   return status;
 }
