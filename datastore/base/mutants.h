@@ -11,7 +11,6 @@ enum class Mutant : std::uint8_t {
   kNone,
   // wal
   kLogNotSynced,          // appends return before the disk has them
-  kTornTailKept,          // a start leaves a torn tail where it was
   kCacheTrusted,          // a start takes what the kernel's cache shows for durable
   kSegmentNameNotSynced,  // a new segment's name may be lost with the power
   // node
@@ -20,7 +19,6 @@ enum class Mutant : std::uint8_t {
   kReadBeforeApplied,     // and does not wait until its index is applied
   kLeaderViewIsEnough,    // a leader among others takes its own view for the newest
   kLoneViewTooSoon,       // a lone member's view is newest before it has applied its own term
-  kRenewalUnconfirmed,    // a leader renews leases without a quorum that still follows it
   kExpiriesForwarded,     // a replaced leader's expiries go to the new one
   kLogTrimmedPastEngine,  // entries go that the engine does not have yet
   kInstallUntold,         // watchers hear nothing of a state that replaced this member's

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "datastore/base/errors.h"
-#include "datastore/base/mutants.h"
 #include "datastore/node/core.h"
 
 namespace holdfast::node {
@@ -15,7 +14,6 @@ constexpr std::size_t kMaxRevokesPerScan = 10'000;
 }  // namespace
 
 void Core::renew_lease(LeaseId lease, Time now, RenewDone done) {
-  if (planted(Mutant::kRenewalUnconfirmed)) return done(renew_now(lease));
   if (raft_->role() != raft::Role::kLeader) return done(errors::not_leader());
   auto shared = std::make_shared<RenewDone>(std::move(done));
   // A leader that was replaced without noticing (paused, cut off) must not promise what its
@@ -29,8 +27,7 @@ void Core::renew_lease(LeaseId lease, Time now, RenewDone done) {
 }
 
 absl::StatusOr<std::int64_t> Core::renew_now(LeaseId lease) {
-  const bool leads = raft_->role() == raft::Role::kLeader || planted(Mutant::kRenewalUnconfirmed);
-  if (!leads) return errors::not_leader();
+  if (raft_->role() != raft::Role::kLeader) return errors::not_leader();
   const lease::Renewal renewal = machine_->lessor().renew(lease, clock_.monotonic());
   switch (renewal.result) {
     case lease::Renewal::Result::kRenewed:

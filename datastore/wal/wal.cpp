@@ -131,8 +131,7 @@ absl::Status Wal::take_over(RecoveredLog log, const TornTail& torn) {
       disk_.open(segment_path(directory_, active_.sequence), ports::Disk::Open::kReadWrite);
   if (!file.ok()) return file.status();
   active_.file = *std::move(file);
-  const std::uint64_t cut_bytes = planted(Mutant::kTornTailKept) ? 0 : torn.cut_bytes;
-  if (absl::Status status = write_zeros(*active_.file, torn.offset, cut_bytes); !status.ok()) {
+  if (absl::Status status = write_zeros(*active_.file, torn.offset, torn.cut_bytes); !status.ok()) {
     return status;
   }
   // What was read may be in the kernel's cache only, if just the process ended: from here on it
