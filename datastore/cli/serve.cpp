@@ -131,6 +131,7 @@ node::MemberOptions member_options(const config::Options& options) {
   out.core.strict_reconfig_check = options.strict_reconfig_check;
   out.core.quota_bytes = config::effective_quota_bytes(options).value_or(0);
   out.core.election_timeout = election_timeout;
+  out.core.initial_election_tick_advance = options.initial_election_tick_advance;
   out.core.request_timeout = std::chrono::seconds(5) + 2 * election_timeout;
   out.core.catch_up_entries = options.snapshot_catchup_entries;
   if (options.backend_batch_interval.count() > 0) {

@@ -33,9 +33,6 @@ constexpr std::string_view kCommitsBySize =
 constexpr std::string_view kCompactsBetween =
     "holdfast compacts in the gaps between requests, which never wait for more than one step.";
 constexpr std::string_view kReusesAddress = "holdfast always listens so, as etcd does.";
-constexpr std::string_view kLaterTickAdvance =
-    "a member of several waits its whole election timeout after a start; one alone elects itself "
-    "at once.";
 constexpr std::string_view kDowngradeSeen =
     "holdfast sees that a downgrade has finished whenever it asks the members for their versions.";
 constexpr std::string_view kLaterTls =
@@ -56,7 +53,7 @@ std::vector<Flag> member_flags() {
        "Milliseconds without a leader before an election; at least five heartbeats, at most "
        "50000."},
       {"initial-election-tick-advance", kMember, AT(initial_election_tick_advance),
-       "Shorten the wait for the first election after a start.", kLater, kLaterTickAdvance},
+       "Shorten the wait for the first election after a start, once two others are connected."},
       {"listen-peer-urls", kMember, AT(listen_peer_urls), "URLs to listen on for other members."},
       {"listen-client-urls", kMember, AT(listen_client_urls),
        "URLs to listen on for clients: gRPC, and HTTP unless --listen-client-http-urls is given."},

@@ -17,6 +17,9 @@ namespace {
 
 /// etcd looks for expired leases this often.
 constexpr Time kExpiryScanInterval = std::chrono::milliseconds(500);
+/// The first election is advanced once so many others are connected, if it is within this time.
+constexpr std::size_t kConnectedToAdvance = 2;
+constexpr Time kAdvanceWithin = std::chrono::seconds(5);
 /// Kept in memory where nobody follows.
 constexpr std::uint64_t kCatchUpEntriesAlone = 500;
 /// etcd charges 256 bytes for a put besides its key and value; the shortest takes some 6.
@@ -42,7 +45,9 @@ Core::Core(CoreOptions options, Parts parts, Time now)
   durable_index_ = machine_->applied_index();
   durable_term_ = machine_->applied_term();
   marked_index_ = log_.wal().snapshot().index;
-  if (peers_ != nullptr) peers_->set_members(cluster_info());
+  if (peers_ == nullptr) return;
+  peers_->set_members(cluster_info());
+  if (options_.initial_election_tick_advance) advance_until_ = now + kAdvanceWithin;
 }
 
 Core::~Core() = default;
@@ -160,6 +165,7 @@ void Core::read_index(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mail
 }
 
 void Core::tick(Time now) {
+  advance_first_election(now);
   if (!install_) raft_->tick();
   expire_waiters(now);
   reads_.tick(now);
@@ -170,6 +176,17 @@ void Core::tick(Time now) {
     last_expiry_scan_ = now;
     expire_leases(now);
   }
+}
+
+/// Source: etcd's adjustTicks. A lone member needs none of it: it leads at its first tick.
+void Core::advance_first_election(Time now) {
+  if (!advance_until_) return;
+  std::size_t connected = 0;
+  for (const MemberId voter : raft_->conf().voters) {
+    if (voter != options_.self && peers_->active_since(voter)) ++connected;
+  }
+  if (connected >= kConnectedToAdvance) raft_->advance_election();
+  if (connected >= kConnectedToAdvance || now >= *advance_until_) advance_until_.reset();
 }
 
 void Core::expire_waiters(Time now) {

@@ -47,6 +47,8 @@ struct CoreOptions {
   /// A proposal that is not applied after this long is answered with errors::timeout.
   Time request_timeout = std::chrono::seconds(7);
   Time election_timeout = std::chrono::milliseconds(1000);
+  /// Right after the start: no whole election timeout is waited for once others are connected.
+  bool initial_election_tick_advance = true;
   std::size_t max_pending_proposals = 1 << 16;
   std::size_t max_pending_bytes = std::size_t{512} << 20;
   /// Above this many bytes that the engine does not have yet, proposals wait in the inbox; above
@@ -289,6 +291,7 @@ class Core {
   void expire_leases(Time now);
   absl::StatusOr<std::int64_t> renew_now(LeaseId lease);
   void propose_checkpoint_reset(LeaseId lease);
+  void advance_first_election(Time now);
   void expire_waiters(Time now);
   void begin_compaction(Time now);
   void step_compaction(Time now);
@@ -328,6 +331,8 @@ class Core {
   std::vector<WaitingCompaction> waiting_compactions_;
 
   MemberId seen_leader_;
+  /// Until then the first election may be advanced.
+  std::optional<Time> advance_until_;
   std::optional<Time> leader_elected_at_;
   std::vector<WaitingTransfer> transfers_;
   std::optional<Time> removed_at_;

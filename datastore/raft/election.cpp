@@ -1,5 +1,6 @@
 // Who leads: timeouts, votes, and what changes with a role (thesis 3.4, 4.2.3, 6.2, 9.6).
 
+#include <algorithm>
 #include <utility>
 
 #include "datastore/base/check.h"
@@ -72,6 +73,11 @@ void Raft::report_gone(MemberId peer) {
   election_elapsed_ticks_ = 0;
   // Not all followers at the same tick.
   election_timeout_ticks_ = 1 + static_cast<std::uint32_t>(dice_.below(kTicksAfterLoss));
+}
+
+void Raft::advance_election() {
+  if (leading() != nullptr || leader()) return;
+  election_elapsed_ticks_ = std::max(election_elapsed_ticks_, options_.election_ticks - 2);
 }
 
 bool Raft::has_unapplied_conf_change() const {

@@ -81,6 +81,10 @@ class Raft {
   /// led, a new leader is looked for at once instead of after an election timeout. Wrong, it costs
   /// no more than a pre-vote.
   void report_gone(MemberId peer);
+  /// Lets a member that has just started wait for a leader's word for two ticks or a little longer,
+  /// not a whole election timeout: for when others can be heard, and one that led would have
+  /// spoken.
+  void advance_election();
   /// The transfer of a snapshot to `peer` ended. Owed for each MsgSnap.
   void report_snapshot(MemberId peer, bool ok);
 

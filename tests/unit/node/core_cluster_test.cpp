@@ -127,6 +127,7 @@ class CoreClusterTest : public ::testing::Test {
     core.client_urls = {"http://" + name + ":2379"};
     core.server_version = "3.7.1";
     core.catch_up_entries = 1000;
+    core.initial_election_tick_advance = advances_first_election_;
     for (const statemachine::Member& known : opened->join_members) {
       core.known_members.push_back({known.id, known.name, known.peer_urls, {}, known.is_learner});
     }
@@ -267,6 +268,7 @@ class CoreClusterTest : public ::testing::Test {
     EXPECT_FALSE(to.core->is_installing());
   }
 
+  bool advances_first_election_ = true;
   std::string directory_;
   platform::PosixDisk disk_{{.unsafe_no_fsync = true}};
   SeededRandom random_{7};
@@ -332,6 +334,19 @@ TEST_F(CoreClusterTest, AProposalWaitsForALeaderAndReachesIt) {
   EXPECT_TRUE(written->has_value() && (*written)->ok());
 }
 
+TEST_F(CoreClusterTest, TheFirstElectionWaitsForNoWholeTimeoutAmongConnectedMembers) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::milliseconds(900));
+  EXPECT_NE(leader(), nullptr);
+}
+
+TEST_F(CoreClusterTest, TheFirstElectionWaitsItsTimeWhenTold) {
+  advances_first_election_ = false;
+  begin({"a", "b", "c"});
+  run_for(std::chrono::milliseconds(900));
+  EXPECT_EQ(leader(), nullptr);
+}
+
 TEST_F(CoreClusterTest, ALeaderKnownToBeGoneIsReplacedAtOnce) {
   begin({"a", "b", "c"});
   run_for(std::chrono::seconds(3));
@@ -362,6 +377,39 @@ TEST_F(CoreClusterTest, WithoutAQuorumWritesAndReadsEndInTime) {
   EXPECT_EQ(**written, errors::timeout());
   ASSERT_TRUE(answered->has_value());
   EXPECT_EQ(**answered, errors::timeout());
+}
+
+TEST_F(CoreClusterTest, ALeaderThatNobodyFollowsAnymoreRenewsNoLease) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(3));
+  TestPeer* leads = leader();
+  const LeaseId lease(7);
+  std::vector<Proposal> grant(1);
+  grant[0].id = leads->ids->next();
+  grant[0].entry = codec::encode_internal(grant[0].id, codec::CommandField::kLeaseGrant,
+                                          codec::encode_lease_grant({60, lease}));
+  grant[0].done = [](Applied applied) { EXPECT_TRUE(applied.outcome.status.ok()); };
+  leads->core->propose(std::move(grant), mailbox_, clock_.now);
+  settle();
+
+  std::vector<absl::StatusOr<std::int64_t>> answers;
+  const auto renew = [&] {
+    leads->core->renew_lease(lease, clock_.now,
+                             [&](absl::StatusOr<std::int64_t> ttl) { answers.push_back(ttl); });
+    settle();
+  };
+  renew();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].value_or(0), 60);
+
+  for (const auto& peer : peers_) {
+    if (peer.get() != leads) stopped_.insert(peer->name);
+  }
+  renew();
+  EXPECT_EQ(answers.size(), 1u) << "it still takes itself for the leader";
+  run_for(std::chrono::seconds(10));
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_FALSE(answers[1].ok());
 }
 
 TEST_F(CoreClusterTest, LeadershipMovesOnDemandAndLosesNoProposal) {
