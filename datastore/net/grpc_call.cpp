@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "datastore/base/errors.h"
 #include "datastore/net/grpc_services.h"
 #include "datastore/net/grpc_wire.h"
 #include "datastore/net/gzip.h"
@@ -477,6 +478,10 @@ void GrpcCall::finish(const absl::Status& status, BytesView details, const Metad
 void GrpcCall::fail(const absl::Status& status) {
   finish(status);
   tell_cancelled();
+}
+
+void GrpcCall::end_if_endless() {
+  if (active() && method_->endless) fail(errors::stopped());
 }
 
 void GrpcCall::on_deadline() {

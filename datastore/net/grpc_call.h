@@ -136,6 +136,7 @@ class GrpcCall {
   void on_end_stream();
   void on_drained();
   void on_closed();
+  void end_if_endless();
   void recycle();
 
   // Beginning.

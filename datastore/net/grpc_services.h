@@ -29,6 +29,8 @@ struct MethodInfo {
   MethodKind kind = MethodKind::kUnary;
   /// Gzip the answer if the client accepts it, even if its request was not compressed.
   bool compress_if_accepted = false;
+  /// Its calls last as long as both sides live: a server that stops ends them instead of waiting.
+  bool endless = false;
   UnaryHandler unary;
   HandlerFactory factory;
 };

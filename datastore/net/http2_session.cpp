@@ -402,9 +402,22 @@ void Http2Session::on_drain_timer() {
   if (draining_ == Draining::kNoticeSent) send_final_goaway();
 }
 
+void Http2Session::end_endless_calls() {
+  std::vector<Http2Stream*> streams;  // handlers may end others
+  for (Http2Stream* stream = streams_; stream != nullptr; stream = stream->next_) {
+    stream->add_reference();
+    streams.push_back(stream);
+  }
+  for (Http2Stream* stream : streams) {
+    stream->end_endless_call();
+    stream->release();
+  }
+}
+
 void Http2Session::send_final_goaway() {
   draining_ = Draining::kFinal;
   drain_timer_.cancel();
+  end_endless_calls();
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
                         nullptr, 0);

@@ -63,6 +63,7 @@ class Http2Session final : public Session {
   void enforce_ping_policy();
   void on_keepalive_timer();
   void on_drain_timer();
+  void end_endless_calls();
   void send_final_goaway();
   void let_go(Http2Stream& stream);
   bool run_drained_callbacks();

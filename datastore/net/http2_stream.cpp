@@ -138,6 +138,10 @@ void Http2Stream::on_end_stream() {
   }
 }
 
+void Http2Stream::end_endless_call() {
+  if (attached() && is_grpc_) call_.end_if_endless();
+}
+
 void Http2Stream::on_drained() {
   if (exchange_ != nullptr) {
     exchange_->on_drained();

@@ -82,6 +82,8 @@ class Http2Stream {
   void on_data(BytesView chunk, bool end_stream);
   void on_end_stream();
   void on_drained();
+  /// The server stops: what would go on for ever ends.
+  void end_endless_call();
   /// The session lets go: the stream was closed, or the connection.
   void detach();
   void recycle();

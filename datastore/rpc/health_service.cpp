@@ -81,7 +81,8 @@ void HealthService::register_methods(net::GrpcServices& services) {
       [this](LoopState& state, net::CallRef call) {
         return std::make_unique<Watcher>(*this, state, std::move(call));
       },
-      Learners::kServe);
+      Learners::kServe)
+      .endless = true;
 }
 
 }  // namespace holdfast::rpc

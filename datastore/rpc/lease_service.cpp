@@ -152,7 +152,8 @@ void register_lease(net::GrpcServices& services, Loops& loops) {
   add_stream(services, loops, "/etcdserverpb.Lease/LeaseKeepAlive", net::MethodKind::kBidiStreaming,
              [](LoopState& state, net::CallRef call) {
                return std::make_unique<KeepAliveHandler>(state, std::move(call));
-             });
+             })
+      .endless = true;
 }
 
 }  // namespace holdfast::rpc

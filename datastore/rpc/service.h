@@ -35,23 +35,23 @@ inline void add_unary(net::GrpcServices& services, Loops& loops, std::string_vie
 /// Makes the handler of one streaming call whose client has been admitted.
 using StreamMethod = std::function<std::unique_ptr<net::GrpcHandler>(LoopState&, net::CallRef)>;
 
-inline void add_stream(net::GrpcServices& services, Loops& loops, std::string_view path,
-                       net::MethodKind kind, StreamMethod method,
-                       Learners learners = Learners::kRefuse) {
-  services.stream(path, kind,
-                  [&loops, method = std::move(method),
-                   learners](net::CallRef call) -> std::unique_ptr<net::GrpcHandler> {
-                    LoopState& state = loops.of(*call);
-                    absl::Status status = admit(state, *call, /*streaming=*/true, learners);
-                    if (!status.ok()) {
-                      call->finish(status);
-                      return nullptr;
-                    }
-                    if (!demands_leader(*call)) return method(state, std::move(call));
-                    auto handler = method(state, call);
-                    if (handler == nullptr) return nullptr;
-                    return state.leader_bound().bind(std::move(call), std::move(handler));
-                  });
+inline net::MethodInfo& add_stream(net::GrpcServices& services, Loops& loops, std::string_view path,
+                                   net::MethodKind kind, StreamMethod method,
+                                   Learners learners = Learners::kRefuse) {
+  return services.stream(path, kind,
+                         [&loops, method = std::move(method),
+                          learners](net::CallRef call) -> std::unique_ptr<net::GrpcHandler> {
+                           LoopState& state = loops.of(*call);
+                           absl::Status status = admit(state, *call, /*streaming=*/true, learners);
+                           if (!status.ok()) {
+                             call->finish(status);
+                             return nullptr;
+                           }
+                           if (!demands_leader(*call)) return method(state, std::move(call));
+                           auto handler = method(state, call);
+                           if (handler == nullptr) return nullptr;
+                           return state.leader_bound().bind(std::move(call), std::move(handler));
+                         });
 }
 
 /// A unary method off the hot path, by generated classes.

@@ -485,7 +485,8 @@ void register_watch(net::GrpcServices& services, Loops& loops) {
   add_stream(services, loops, "/etcdserverpb.Watch/Watch", net::MethodKind::kBidiStreaming,
              [](LoopState& state, net::CallRef call) {
                return state.watches().open_stream(std::move(call));
-             });
+             })
+      .endless = true;
 }
 
 }  // namespace holdfast::rpc

@@ -82,6 +82,23 @@ TEST(GracefulStop, CallsInFlightFinishAndNewOnesAreSentElsewhere) {
   EXPECT_EQ(server.server().connection_count(), 0U);
 }
 
+TEST(GracefulStop, WhatWouldGoOnForEverEnds) {
+  TestServer server;
+  H2Client client(server.port());
+  const std::int32_t subscription = client.open_call("/t.T/Subscribe");
+  client.send(subscription, framed("event"));
+  ASSERT_TRUE(client.run_until([&] { return !client.reply(subscription).body.empty(); }));
+  std::future<void> stopped =
+      std::async(std::launch::async, [&] { server.server().stop(std::chrono::hours(1)); });
+  ASSERT_TRUE(client.run_until_closed(subscription));
+  EXPECT_EQ(client.reply(subscription).messages(), std::vector<std::string>{"event"});
+  EXPECT_EQ(client.reply(subscription).at("grpc-status"), "14");
+  EXPECT_EQ(client.reply(subscription).at("grpc-message"), "etcdserver: server stopped");
+  client.run_until([&] { return client.connection_closed; });
+  stopped.get();
+  EXPECT_EQ(server.cancelled, 1);
+}
+
 TEST(GracefulStop, IdleConnectionsCloseAtOnce) {
   TestServer server;
   RawClient http1(server.port());

@@ -199,6 +199,12 @@ void TestServer::register_services() {
   services_->stream("/t.T/Chat", MethodKind::kBidiStreaming, [this](CallRef call) {
     return std::make_unique<ChatHandler>(std::move(call), cancelled);
   });
+  services_
+      ->stream("/t.T/Subscribe", MethodKind::kBidiStreaming,
+               [this](CallRef call) {
+                 return std::make_unique<ChatHandler>(std::move(call), cancelled);
+               })
+      .endless = true;
   services_->stream("/t.T/Flood", MethodKind::kBidiStreaming, [this](CallRef call) {
     return std::make_unique<FloodHandler>(std::move(call), cancelled, flood_peak_bytes);
   });
