@@ -325,8 +325,9 @@ absl::Status Process::open_peer_port(MemberId self, ClusterId cluster) {
   peers.api_version = config::kEtcdVersion;
   peers.storage_version = kStorageVersion;
   peers.election_timeout = std::chrono::milliseconds(options_.election_timeout_ms);
-  peers.stall_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::max(options_.raft_read_timeout, options_.raft_write_timeout));
+  using std::chrono::milliseconds;
+  peers.read_timeout = std::chrono::duration_cast<milliseconds>(options_.raft_read_timeout);
+  peers.write_timeout = std::chrono::duration_cast<milliseconds>(options_.raft_write_timeout);
   absl::StatusOr<std::unique_ptr<peer::Transport>> transport =
       peer::Transport::open(std::move(peers), disk_, clock_, peer_log_);
   if (!transport.ok()) {

@@ -38,8 +38,10 @@ struct TransportOptions {
   std::chrono::milliseconds election_timeout{1000};
   /// For one request of a peer to the node, and of ours to a peer.
   std::chrono::milliseconds request_timeout{7000};
-  /// A stream that is silent, and a connection that takes nothing, for so long is broken.
-  std::chrono::milliseconds stall_timeout{5000};
+  /// A stream that is silent for so long is broken; writers say something three times in it.
+  std::chrono::milliseconds read_timeout{5000};
+  /// So is a connection that takes nothing.
+  std::chrono::milliseconds write_timeout{5000};
   /// Between two dials of one stream.
   std::chrono::milliseconds redial_interval{100};
   std::chrono::milliseconds probe_interval{4000};

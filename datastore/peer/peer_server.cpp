@@ -86,7 +86,10 @@ void PeerServer::serve_stream(const net::HttpRequest& request, net::HttpResponde
     return refuse(request, *responder, 410, "removed member");
   }
   Peer* const peer = peers_.find(MemberId(*from));
-  if (peer == nullptr) return refuse(request, *responder, 404, "error sender not found");
+  if (peer == nullptr) {
+    peers_.meet(MemberId(*from), request.header("x-peerurls").value_or(""));
+    return refuse(request, *responder, 404, "error sender not found");
+  }
   if (request.header("x-raft-to").value_or("") != to_hex(context_.options.self.value)) {
     return refuse(request, *responder, 412, "to field mismatch");
   }

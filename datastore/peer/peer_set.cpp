@@ -3,7 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_split.h"
+
 namespace holdfast::peer {
+
+namespace {
+/// Nobody has vouched for those that are met.
+constexpr std::size_t kMaxMet = 16;
+constexpr std::size_t kMaxUrlBytes = 2048;
+}  // namespace
 
 void PeerSet::set_members(std::shared_ptr<const node::ClusterInfo> cluster) {
   context_.cluster = std::move(cluster);
@@ -33,6 +41,20 @@ void PeerSet::set_members(std::shared_ptr<const node::ClusterInfo> cluster) {
     context_.observer.peer_added(member.id);
     peer = std::make_unique<Peer>(context_, board_, member);
   }
+}
+
+void PeerSet::meet(MemberId id, std::string_view peer_urls) {
+  const bool knows_somebody = context_.cluster == nullptr || !context_.cluster->members.empty();
+  if (knows_somebody || id == context_.options.self || peer_urls.empty() ||
+      peer_urls.size() > kMaxUrlBytes || peers_.size() >= kMaxMet) {
+    return;
+  }
+  node::MemberInfo member;
+  member.id = id;
+  member.peer_urls =
+      absl::StrSplit(absl::string_view(peer_urls.data(), peer_urls.size()), ',', absl::SkipEmpty());
+  context_.observer.peer_added(id);
+  peers_[id] = std::make_unique<Peer>(context_, board_, member);
 }
 
 Peer* PeerSet::find(MemberId id) {

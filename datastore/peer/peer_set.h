@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,10 @@ class PeerSet {
   PeerSet(Context& context, ActivityBoard& board) : context_(context), board_(board) {}
 
   void set_members(std::shared_ptr<const node::ClusterInfo> cluster);
+  /// Somebody unknown asked for a stream and said where it is to be found. Remembered while this
+  /// member knows nobody (it joined, and ended before the log told it who there is), until
+  /// set_members() says who counts.
+  void meet(MemberId id, std::string_view peer_urls);
   /// Null if `id` is no other member.
   Peer* find(MemberId id);
   void send(std::vector<raft::Message> messages);

@@ -47,8 +47,8 @@ void StreamReader::dial() {
   request.new_connection = true;
   net::Http1Limits limits;
   limits.dial = context_.dial_timeout();
-  limits.read_idle = context_.options.stall_timeout;
-  limits.write_idle = context_.options.stall_timeout;
+  limits.read_idle = context_.options.read_timeout;
+  limits.write_idle = context_.options.write_timeout;
   call_ = client->start(std::move(request), limits, *this);
 }
 

@@ -30,7 +30,7 @@ void StreamWriter::attach(net::HttpResponderRef responder) {
       [this] { on_lost(absl::UnavailableError("the peer has closed the connection")); });
   responder_->set_on_writable([this] { on_writable(); });
   responder_->start(200, stream_headers(context_.options));
-  context_.loop.arm(heartbeat_timer_, context_.options.stall_timeout / 3);
+  context_.loop.arm(heartbeat_timer_, context_.options.read_timeout / 3);
   activity_.succeeded();
   context_.observer.stream_established(peer_, kind_, Direction::kOutgoing);
 }
@@ -73,7 +73,7 @@ void StreamWriter::on_writable() {
 }
 
 void StreamWriter::on_heartbeat_due() {
-  context_.loop.arm(heartbeat_timer_, context_.options.stall_timeout / 3);
+  context_.loop.arm(heartbeat_timer_, context_.options.read_timeout / 3);
   if (!has_room()) return;  // there is enough to say
   encoder_.append_heartbeat(&output_);
   flush();

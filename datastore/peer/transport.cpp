@@ -26,12 +26,12 @@ net::ServerOptions server_options(const TransportOptions& options) {
   net::ServerOptions out;
   out.loops = 1;
   out.max_connections = kMaxConnections;
-  out.connection.sniff_timeout = options.stall_timeout;
-  out.connection.write_stall_timeout = options.stall_timeout;
-  out.connection.http_header_timeout = options.stall_timeout;
+  out.connection.sniff_timeout = options.read_timeout;
+  out.connection.write_stall_timeout = options.write_timeout;
+  out.connection.http_header_timeout = options.read_timeout;
   out.connection.http_body_timeout = options.request_timeout;
   out.connection.http_upload_stall_timeout = options.snapshot_stall_timeout;
-  out.connection.http_idle_timeout = options.stall_timeout;
+  out.connection.http_idle_timeout = options.read_timeout;
   out.connection.max_http_body_bytes = options.max_post_bytes;
   return out;
 }

@@ -41,7 +41,7 @@ class PeerServerTest : public ::testing::Test {
 
   static TransportOptions impatient() {
     TransportOptions options;
-    options.stall_timeout = std::chrono::milliseconds(1000);
+    options.read_timeout = options.write_timeout = std::chrono::milliseconds(1000);
     options.max_stream_messages = 10;
     options.stream_high_water_bytes = 64 << 10;
     return options;

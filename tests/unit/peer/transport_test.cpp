@@ -76,6 +76,16 @@ TEST_F(TransportTest, SendsByPostUntilTheOtherHasDialled) {
       a_.recorder().until("refused msgapp b: the peer answered 404: error sender not found"));
 }
 
+TEST_F(TransportTest, WhoKnowsNobodyLearnsFromThoseThatCall) {
+  cluster_ = cluster_of({&a_, &b_});
+  a_.restart(cluster_);  // it knows its own address only now
+  b_.start(cluster_of({}));
+  ASSERT_TRUE(connected(b_, "a"));
+  send(b_, a_, MessageType::kAppResp, 7);
+  ASSERT_TRUE(a_.member().until([](const auto& m) { return m.messages.size() == 1; }));
+  EXPECT_EQ(a_.member().messages[0].index, Index(7));
+}
+
 TEST_F(TransportTest, ComesBackWhenTheOtherDoes) {
   start_both();
   ASSERT_TRUE(connected(a_, "b"));
