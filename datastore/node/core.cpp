@@ -114,7 +114,7 @@ void Core::await(std::uint64_t id, ProposalDone done, Mailbox* mailbox, std::siz
                  Time now) {
   pending_bytes_ += bytes;
   deadlines_.push_back({now + options_.request_timeout, id});
-  waiters_.emplace(id, Waiter{std::move(done), mailbox, bytes});
+  waiters_.emplace(id, Waiter{std::move(done), mailbox, bytes, Term()});
 }
 
 /// While leadership moves, what raft takes would be dropped or go to the wrong one.
@@ -125,7 +125,9 @@ bool Core::takes_proposals() const {
 void Core::submit_waiting() {
   for (; !unsubmitted_.empty() && takes_proposals(); unsubmitted_.pop_front()) {
     Unsubmitted& next = unsubmitted_.front();
-    if (!waiters_.contains(next.id)) continue;  // too late for it
+    const auto waiter = waiters_.find(next.id);
+    if (waiter == waiters_.end()) continue;  // too late for it
+    waiter->second.given_to_raft_in = raft_->term();
     const absl::Status status = raft_->propose(std::move(next.data)).status();
     if (!status.ok()) {
       ++proposals_failed_;
@@ -134,9 +136,11 @@ void Core::submit_waiting() {
   }
   for (; !unsubmitted_changes_.empty() && takes_proposals(); unsubmitted_changes_.pop_front()) {
     Unsubmitted& next = unsubmitted_changes_.front();
-    if (!waiters_.contains(next.id)) continue;
+    const auto waiter = waiters_.find(next.id);
+    if (waiter == waiters_.end()) continue;
     // Refused while another change is being applied: after that.
     if (!raft_->propose_conf_change(next.data).ok()) break;
+    waiter->second.given_to_raft_in = raft_->term();
   }
 }
 
@@ -168,6 +172,7 @@ void Core::tick(Time now) {
   advance_first_election(now);
   if (!install_) raft_->tick();
   expire_waiters(now);
+  fail_lost(now);
   reads_.tick(now);
   settle_transfers(now);
   publish_attributes(now);
@@ -199,6 +204,28 @@ void Core::expire_waiters(Time now) {
       observer_.proposal_failed(why);
       answer(late.id, failed(why));
     }
+  }
+}
+
+/// What an earlier leader took and this one's log doesn't hold is gone, or so late that nobody
+/// should wait for it: its outcome is unknown, said now instead of at the end of the request's
+/// time.
+void Core::fail_lost(Time now) {
+  const bool due = give_up_lost_at_ && now >= *give_up_lost_at_;
+  if (!due || machine_->applied_term() != raft_->term()) return;
+  give_up_lost_at_.reset();
+  std::vector<std::uint64_t> lost;
+  for (const Deadline& deadline : deadlines_) {
+    const auto waiter = waiters_.find(deadline.id);
+    if (waiter == waiters_.end()) continue;
+    const Term given = waiter->second.given_to_raft_in;
+    if (given && given < raft_->term()) lost.push_back(deadline.id);
+  }
+  for (const std::uint64_t id : lost) {
+    ++proposals_failed_;
+    const absl::Status why = errors::timeout_due_to_leader_fail();
+    observer_.proposal_failed(why);
+    answer(id, failed(why));
   }
 }
 
@@ -367,7 +394,8 @@ void Core::publish() {
       machine_->applied_term() == raft_->term() || planted(Mutant::kLoneViewTooSoon);
   const bool is_alone = raft_->is_sole_voter() || planted(Mutant::kLeaderViewIsEnough);
   const bool linearizable = raft_->role() == raft::Role::kLeader && is_alone && is_newest;
-  machine_->store().set_flags(linearizable ? Node::kViewIsLinearizable : 0);
+  machine_->store().set_flags((linearizable ? Node::kViewIsLinearizable : 0) |
+                              (machine_->applied_index() ? Node::kViewHasState : 0));
   if (const std::shared_ptr<const watch::EventBatch> events = machine_->end_batch()) {
     for (const Subscriber& subscriber : subscribers_) {
       subscriber.mailbox->post([deliver = subscriber.deliver, events]() { (*deliver)(events); });

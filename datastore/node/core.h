@@ -215,6 +215,7 @@ class Core {
     ProposalDone done;
     Mailbox* mailbox;  // null: `done` runs on this thread
     std::size_t bytes;
+    Term given_to_raft_in;  // none before that
   };
   struct Answer {
     ProposalDone done;
@@ -293,6 +294,7 @@ class Core {
   void propose_checkpoint_reset(LeaseId lease);
   void advance_first_election(Time now);
   void expire_waiters(Time now);
+  void fail_lost(Time now);
   void begin_compaction(Time now);
   void step_compaction(Time now);
   void finish_compaction(Time now);
@@ -334,6 +336,8 @@ class Core {
   /// Until then the first election may be advanced.
   std::optional<Time> advance_until_;
   std::optional<Time> leader_elected_at_;
+  /// When what went to an earlier leader, and was not heard of again, is given up.
+  std::optional<Time> give_up_lost_at_;
   std::vector<WaitingTransfer> transfers_;
   std::optional<Time> removed_at_;
 
@@ -350,7 +354,7 @@ class Core {
   Time next_version_check_{0};
   std::map<MemberId, std::string> server_versions_;
 
-  bool published_is_stale_ = false;
+  bool published_is_stale_ = true;
   bool no_space_raised_ = false;  // the alarm is on its way through the log
   bool drain_in_flight_ = false;
   Time last_drain_{0};

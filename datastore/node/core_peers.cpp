@@ -9,6 +9,11 @@
 
 namespace holdfast::node {
 
+namespace {
+/// What was forwarded to one leader may take this long to reach the next.
+constexpr Time kGiveUpLostAfter = std::chrono::milliseconds(500);
+}  // namespace
+
 // --- messages -----------------------------------------------------------------------------------
 
 void Core::send(std::vector<raft::Message> messages) {
@@ -48,6 +53,7 @@ void Core::note_leader(Time now) {
   if (!leader) return;
   ++leader_changes_;
   leader_elected_at_ = now;
+  give_up_lost_at_ = now + kGiveUpLostAfter;
   settle_transfers(now);
 }
 

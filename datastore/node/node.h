@@ -138,6 +138,9 @@ class Node {
   virtual const mvcc::ViewSource& views() = 0;
   virtual ports::KvBackend& backend() = 0;
   static constexpr std::uint32_t kViewIsLinearizable = 1;
+  /// Something has been applied. A member that joins has nothing to say before that, not even what
+  /// may be stale.
+  static constexpr std::uint32_t kViewHasState = 2;
   /// Calls `done` once everything committed before this call can be seen in views(); batched.
   /// Errors: no_leader, timeout, stopped.
   virtual void read_index(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) = 0;

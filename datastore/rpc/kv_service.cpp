@@ -107,14 +107,14 @@ void range(LoopState& state, net::CallRef call, BytesView bytes) {
   if (absl::Status status = statemachine::check_range(request); !status.ok()) {
     return call->finish(status);
   }
-  if (request.serializable || state.is_linearizable_now()) {
+  if (state.is_readable_now(request.serializable)) {
     return serve_range(state, std::move(call), bytes);
   }
-  state.when_linearizable(
-      [&state, call = std::move(call), bytes = Bytes(bytes)](absl::Status status) mutable {
-        if (!status.ok()) return call->finish(status);
-        serve_range(state, std::move(call), bytes);
-      });
+  state.when_readable(request.serializable, [&state, call = std::move(call),
+                                             bytes = Bytes(bytes)](absl::Status status) mutable {
+    if (!status.ok()) return call->finish(status);
+    serve_range(state, std::move(call), bytes);
+  });
 }
 
 void serve_read_only_txn(LoopState& state, const net::CallRef& call, BytesView bytes) {
@@ -144,14 +144,13 @@ void txn(LoopState& state, net::CallRef call, BytesView bytes) {
   if (!statemachine::is_read_only(request)) {
     return state.propose(std::move(call), CommandField::kTxn, bytes, encode_txn);
   }
-  if (statemachine::is_serializable(request) || state.is_linearizable_now()) {
-    return serve_read_only_txn(state, call, bytes);
-  }
-  state.when_linearizable(
-      [&state, call = std::move(call), bytes = Bytes(bytes)](absl::Status ready) {
-        if (!ready.ok()) return call->finish(ready);
-        serve_read_only_txn(state, call, bytes);
-      });
+  const bool serializable = statemachine::is_serializable(request);
+  if (state.is_readable_now(serializable)) return serve_read_only_txn(state, call, bytes);
+  state.when_readable(serializable,
+                      [&state, call = std::move(call), bytes = Bytes(bytes)](absl::Status ready) {
+                        if (!ready.ok()) return call->finish(ready);
+                        serve_read_only_txn(state, call, bytes);
+                      });
 }
 
 void finish_compaction(LoopState& state, const net::CallRef& call, Term term) {

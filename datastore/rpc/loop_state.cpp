@@ -109,13 +109,19 @@ void LoopState::propose(net::CallRef call, codec::CommandField field, BytesView 
                         }});
 }
 
-bool LoopState::is_linearizable_now() {
+bool LoopState::is_readable_now(bool serializable) {
   const auto current = reader();
-  return current.ok() && ((*current)->view().flags & node::Node::kViewIsLinearizable) != 0;
+  const std::uint64_t enough =
+      node::Node::kViewIsLinearizable | (serializable ? node::Node::kViewHasState : 0);
+  return current.ok() && ((*current)->view().flags & enough) != 0;
 }
 
 void LoopState::when_linearizable(absl::AnyInvocable<void(absl::Status)> ready) {
-  if (is_linearizable_now()) return ready(absl::OkStatus());
+  when_readable(/*serializable=*/false, std::move(ready));
+}
+
+void LoopState::when_readable(bool serializable, absl::AnyInvocable<void(absl::Status)> ready) {
+  if (is_readable_now(serializable)) return ready(absl::OkStatus());
   waiting_reads_.push_back(std::move(ready));
 }
 

@@ -68,8 +68,10 @@ class LoopState final : public node::Mailbox {
   /// Calls `ready` once the newest view has everything that was committed before this call; at once
   /// if it has that already. An error is final for the call.
   void when_linearizable(absl::AnyInvocable<void(absl::Status)> ready);
-  /// Whether when_linearizable() would answer at once.
-  bool is_linearizable_now();
+  /// The same for a read that may be stale: it only waits while this member has no state at all.
+  void when_readable(bool serializable, absl::AnyInvocable<void(absl::Status)> ready);
+  /// Whether when_readable() would answer at once.
+  bool is_readable_now(bool serializable);
 
   /// The node's status, at most a tenth of a second old.
   const node::NodeStatus& recent_status();

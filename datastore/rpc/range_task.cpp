@@ -257,8 +257,7 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
       return call_->finish(status);
     }
     query_ = statemachine::to_query(request);
-    if (request.serializable) return start();
-    state_.when_linearizable([self = shared_from_this()](absl::Status status) {
+    state_.when_readable(request.serializable, [self = shared_from_this()](absl::Status status) {
       if (!status.ok()) return self->call_->finish(status);
       self->start();
     });

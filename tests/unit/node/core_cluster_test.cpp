@@ -379,6 +379,21 @@ TEST_F(CoreClusterTest, WithoutAQuorumWritesAndReadsEndInTime) {
   EXPECT_EQ(**answered, errors::timeout());
 }
 
+TEST_F(CoreClusterTest, WhatWasLostWithALeaderIsSaidToBeLostOnceThereIsAnother) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(3));
+  stopped_.insert(leader()->name);
+  const auto lost = put(*follower(), "k");  // to a leader that is gone, as nobody knows yet
+  settle();
+  run_for(std::chrono::seconds(4));
+  ASSERT_NE(leader(), nullptr);
+  ASSERT_TRUE(lost->has_value()) << "it waits for the whole request timeout";
+  EXPECT_EQ(**lost, errors::timeout_due_to_leader_fail());
+  const auto next = put(*follower(), "k");
+  settle();
+  EXPECT_TRUE(next->has_value() && (*next)->ok());
+}
+
 TEST_F(CoreClusterTest, ALeaderThatNobodyFollowsAnymoreRenewsNoLease) {
   begin({"a", "b", "c"});
   run_for(std::chrono::seconds(3));

@@ -49,7 +49,7 @@ void TestNode::stop() {
 
 void TestNode::set_linearizable(bool linearizable) {
   std::lock_guard guard(mutex_);
-  machine_->store().set_flags(linearizable ? kViewIsLinearizable : 0);
+  machine_->store().set_flags(kViewHasState | (linearizable ? kViewIsLinearizable : 0));
   machine_->apply_nothing(Index(++index_), term());
   end_batch();
 }
