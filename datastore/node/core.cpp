@@ -172,7 +172,6 @@ void Core::tick(Time now) {
   advance_first_election(now);
   if (!install_) raft_->tick();
   expire_waiters(now);
-  fail_lost(now);
   reads_.tick(now);
   settle_transfers(now);
   publish_attributes(now);
@@ -259,6 +258,7 @@ absl::Status Core::why_late(Time proposed_at) const {
 absl::Status Core::turn(Time now) {
   machine_->lessor().advance_to(now);
   if (absl::Status status = run_raft(now); !status.ok()) return status;
+  fail_lost(now);
   publish();
   if (!install_) step_compaction(now);  // between batches: it stages deletes of its own
   reads_.release(machine_->store().applied_index());

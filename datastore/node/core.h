@@ -137,7 +137,7 @@ class Core {
   /// An error is the end: this member's log lacks what it once vouched for.
   absl::Status step(std::vector<raft::Message> messages);
   void report_unreachable(MemberId peer) { raft_->report_unreachable(peer); }
-  void report_gone(MemberId peer) { raft_->report_gone(peer); }
+  void report_gone(MemberId peer);
   void report_snapshot(MemberId peer, bool ok) { raft_->report_snapshot(peer, ok); }
   /// See PeerPort. The file is either installed or among take_obsolete_files().
   absl::Status step_snapshot(raft::Message message, std::string file);
@@ -338,6 +338,7 @@ class Core {
   std::optional<Time> leader_elected_at_;
   /// When what went to an earlier leader, and was not heard of again, is given up.
   std::optional<Time> give_up_lost_at_;
+  bool last_leader_is_gone_ = false;
   std::vector<WaitingTransfer> transfers_;
   std::optional<Time> removed_at_;
 

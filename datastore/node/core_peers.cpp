@@ -53,8 +53,15 @@ void Core::note_leader(Time now) {
   if (!leader) return;
   ++leader_changes_;
   leader_elected_at_ = now;
-  give_up_lost_at_ = now + kGiveUpLostAfter;
+  // Nothing comes late from a process that has ended.
+  give_up_lost_at_ =
+      now + (std::exchange(last_leader_is_gone_, false) ? Time(0) : kGiveUpLostAfter);
   settle_transfers(now);
+}
+
+void Core::report_gone(MemberId peer) {
+  if (peer == raft_->leader()) last_leader_is_gone_ = true;
+  raft_->report_gone(peer);
 }
 
 void Core::move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox,
