@@ -15,6 +15,7 @@ constexpr std::size_t kMaxRevokesPerScan = 10'000;
 
 void Core::renew_lease(LeaseId lease, Time now, RenewDone done) {
   if (raft_->role() != raft::Role::kLeader) return done(errors::not_leader());
+  if (raft_->is_sole_voter()) return done(renew_now(lease));  // nobody else can lead
   auto shared = std::make_shared<RenewDone>(std::move(done));
   // A leader that was replaced without noticing (paused, cut off) must not promise what its
   // successor doesn't know of. One that is confirmed after this call can: whoever comes after it
