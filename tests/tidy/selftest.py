@@ -15,8 +15,18 @@ TABLE = """<!-- includes:begin -->
 | net | base |
 <!-- includes:end -->
 """
+OPERATOR_TABLE = """<!-- includes:begin -->
+| room | may include |
+|---|---|
+| reconcile | base |
+| kube | base |
+<!-- includes:end -->
+"""
 CLEAN = {
     "datastore/README.md": TABLE,
+    "operator/README.md": OPERATOR_TABLE,
+    "operator/kube/README.md": "kube\n",
+    "operator/reconcile/README.md": "reconcile\n",
     "datastore/base/README.md": "base\n",
     "datastore/raft/README.md": "raft\n",
     "datastore/net/README.md": "net\n",
@@ -29,6 +39,8 @@ PLANTED = [
     ("datastore/raft/a.cpp", '#include "datastore/net/loop.h"\n', "raft may not include net"),
     ("datastore/base/a.cpp", '#include "datastore/raft/log.h"\n', "base may not include raft"),
     ("datastore/net/a.cpp", '#include "operator/api/spec.h"\n', "may not include the operator"),
+    ("operator/kube/a.cpp", '#include "operator/reconcile/plan.h"\n', "kube may not include reconcile"),
+    ("operator/reconcile/a.cpp", "#include <thread>\n", "reconcile is sealed: no threads"),
     ("datastore/net/b.cpp", '#include "datastore/base/kv.pb.h"\n', "protobuf types stop at the edges"),
     ("datastore/attic/a.cpp", '#include "datastore/base/ids.h"\n', "room attic is not in the table"),
     ("datastore/attic/b.cpp", "int x;\n", "a room needs a README.md"),
