@@ -1,0 +1,126 @@
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "operator/reconcile/observed.h"
+
+/// What the planner answers. `actions/` writes `memory` to status first, losing to any newer
+/// operator by resourceVersion, and only then carries the steps out. Each step is safe to repeat
+/// and safe to abandon: names and UIDs are its preconditions.
+namespace holdfast::reconcile {
+
+struct CreateVolume {
+  Ordinal ordinal = 0;
+  friend bool operator==(const CreateVolume&, const CreateVolume&) = default;
+};
+/// Writes the cluster's ID on a volume: from then on it forbids a bootstrap (rule 7).
+struct LatchVolume {
+  Ordinal ordinal = 0;
+  ClusterId cluster_id;
+  friend bool operator==(const LatchVolume&, const LatchVolume&) = default;
+};
+struct GrowVolume {
+  Ordinal ordinal = 0;
+  std::int64_t bytes = 0;
+  friend bool operator==(const GrowVolume&, const GrowVolume&) = default;
+};
+struct DeleteVolume {
+  Ordinal ordinal = 0;
+  std::string uid;
+  friend bool operator==(const DeleteVolume&, const DeleteVolume&) = default;
+};
+struct CreatePod {
+  Ordinal ordinal = 0;
+  Start start = Start::kJoin;
+  /// For Start::kJoin: the members to name in --initial-cluster, itself included.
+  std::set<Ordinal> joining;
+  friend bool operator==(const CreatePod&, const CreatePod&) = default;
+};
+struct DeletePod {
+  Ordinal ordinal = 0;
+  std::string uid;
+  friend bool operator==(const DeletePod&, const DeletePod&) = default;
+};
+struct AddLearner {
+  Ordinal ordinal = 0;
+  friend bool operator==(const AddLearner&, const AddLearner&) = default;
+};
+struct PromoteLearner {
+  Ordinal ordinal = 0;
+  MemberId id;
+  friend bool operator==(const PromoteLearner&, const PromoteLearner&) = default;
+};
+struct RemoveMember {
+  Ordinal ordinal = 0;
+  MemberId id;
+  friend bool operator==(const RemoveMember&, const RemoveMember&) = default;
+};
+struct MoveLeader {
+  Ordinal from = 0;
+  Ordinal to = 0;
+  MemberId to_id;
+  friend bool operator==(const MoveLeader&, const MoveLeader&) = default;
+};
+/// Lets the resource go: everything it made has ended.
+struct RemoveFinalizer {
+  friend bool operator==(const RemoveFinalizer&, const RemoveFinalizer&) = default;
+};
+
+using Step = std::variant<CreateVolume, LatchVolume, GrowVolume, DeleteVolume, CreatePod, DeletePod,
+                          AddLearner, PromoteLearner, RemoveMember, MoveLeader, RemoveFinalizer>;
+
+/// Why nothing disruptive happens though something is wanted; the reason of a condition.
+struct Waiting {
+  /// CamelCase, a condition's reason.
+  std::string reason;
+  /// A sentence that says what is waited for, or what the user can do.
+  std::string message;
+
+  friend bool operator==(const Waiting&, const Waiting&) = default;
+};
+
+struct Announcement {
+  bool warning = false;
+  std::string reason;
+  std::string message;
+
+  friend bool operator==(const Announcement&, const Announcement&) = default;
+};
+
+struct Finished {
+  std::string request;
+  bool succeeded = true;
+  std::string message;
+
+  friend bool operator==(const Finished&, const Finished&) = default;
+};
+
+struct Plan {
+  Memory memory;
+  /// What keeps or brings things to where they already should be. Any number, in this order; none
+  /// takes a member away that takes part.
+  std::vector<Step> repairs;
+  /// At most one step that changes who takes part.
+  std::optional<Step> disruptive;
+  std::optional<Waiting> waiting;
+  std::vector<Announcement> announcements;
+  std::vector<Finished> finished;
+  /// Rule 10: minAvailable of the PodDisruptionBudget; none for a cluster of one.
+  std::optional<int> budget;
+  /// Look again after this even if nothing is seen to change.
+  Seconds look_again_seconds = 30;
+};
+
+/// One line that names a step and its member; used by transcripts, logs and events.
+std::string to_string(const Step& step);
+std::string to_string(Operation::Kind kind);
+
+/// The next pass's doings for what was seen. Pure: equal observations, equal plans.
+/// Source: rules 1-16 in README.md.
+Plan plan(const Observed& observed);
+
+}  // namespace holdfast::reconcile
