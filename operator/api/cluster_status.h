@@ -1,0 +1,169 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "datastore/base/ids.h"
+#include "operator/api/condition.h"
+#include "operator/api/quantity.h"
+
+/// What is known of a HoldfastCluster and, above all, what was begun: a pass remembers nothing
+/// else (rule 2). What changes with every write is a metric and never stands here.
+namespace holdfast::api {
+
+/// The specification in flight. It is taken from spec when the one before is reached, and stays
+/// until it is reached itself (rule 3).
+struct Target {
+  std::int64_t generation = 0;  ///< metadata.generation that it was taken from
+  std::int32_t replicas = 0;
+  std::string version;
+  std::string image;
+  std::optional<Quantity> storage_size;
+  std::string storage_class_name;
+  /// Digest of what members' Pods are to be made from (annotation spec-hash).
+  std::string spec_hash;
+  std::optional<absl::Time> started_at;
+
+  friend bool operator==(const Target&, const Target&) = default;
+};
+
+/// The one disruptive action that is under way (rule 1).
+struct OperationInFlight {
+  /// The planner's name for it: "AddMember", "ReplaceMember", "RestartMember" …
+  std::string type;
+  std::string member;
+  MemberId member_id;
+  /// The step that was recorded before it was acted on.
+  std::string step;
+  std::string message;
+  /// How often this step was tried.
+  std::int32_t attempts = 0;
+  absl::Time started_at;
+  std::optional<absl::Time> step_started_at;
+  /// The HoldfastOperation that asked for it; empty if the operator decided it.
+  std::string requested_by;
+
+  friend bool operator==(const OperationInFlight&, const OperationInFlight&) = default;
+};
+
+enum class MemberRole { kUnknown, kLeader, kFollower, kLearner };
+constexpr std::array<std::string_view, 4> names_of(MemberRole) {
+  return {"Unknown", "Leader", "Follower", "Learner"};
+}
+
+struct MemberStatus {
+  std::string name;
+  MemberId id;
+  MemberRole role = MemberRole::kUnknown;
+  bool ready = false;
+  std::string version;
+  /// The end of whichever of its certificates ends first.
+  std::optional<absl::Time> cert_not_after;
+  std::string zone;
+  std::string node;
+  /// Since when it has not answered; absent while it does (recovery.replaceAfterSeconds).
+  std::optional<absl::Time> not_ready_since;
+
+  friend bool operator==(const MemberStatus&, const MemberStatus&) = default;
+};
+
+enum class TlsMode { kOff, kMixed, kOn };
+constexpr std::array<std::string_view, 3> names_of(TlsMode) {
+  return {"Off", "Mixed", "On"};
+}
+
+/// CA rotation's phases, in order (rule 11).
+enum class TlsPhase { kStable, kTrusting, kReissuing, kDropping };
+constexpr std::array<std::string_view, 4> names_of(TlsPhase) {
+  return {"Stable", "Trusting", "Reissuing", "Dropping"};
+}
+
+struct TlsSideStatus {
+  /// What members accept now; Mixed between Off and On, both ways.
+  TlsMode mode = TlsMode::kOff;
+  TlsPhase phase = TlsPhase::kStable;
+  /// SHA-256 of the CA that leaves are issued from, and of the one that is on its way in or out.
+  std::string ca_sha256;
+  std::string other_ca_sha256;
+  /// SHA-256 of the bundle that each member must report before the next phase.
+  std::string bundle_sha256;
+  std::optional<absl::Time> ca_not_after;
+  /// When the leaves were last reissued on demand.
+  std::optional<absl::Time> rotated_at;
+  std::optional<absl::Time> phase_started_at;
+
+  friend bool operator==(const TlsSideStatus&, const TlsSideStatus&) = default;
+};
+
+struct TlsStatus {
+  TlsSideStatus client;
+  TlsSideStatus peer;
+
+  friend bool operator==(const TlsStatus&, const TlsStatus&) = default;
+};
+
+/// A quorum recovery, recorded before the survivor is touched (rule 12).
+struct QuorumRecovery {
+  std::string survivor;
+  std::uint64_t raft_index = 0;
+  /// Set before the forcing flag is used; never a second time while it stands.
+  std::optional<absl::Time> forced_at;
+  absl::Time started_at;
+
+  friend bool operator==(const QuorumRecovery&, const QuorumRecovery&) = default;
+};
+
+struct LastBackup {
+  std::string name;
+  std::string uri;
+  absl::Time time;
+  std::int64_t revision = 0;
+
+  friend bool operator==(const LastBackup&, const LastBackup&) = default;
+};
+
+/// When scheduled upkeep was last done.
+struct MaintenanceStatus {
+  std::optional<absl::Time> defragmented_at;
+  std::optional<absl::Time> compacted_at;
+
+  friend bool operator==(const MaintenanceStatus&, const MaintenanceStatus&) = default;
+};
+
+struct ClusterStatus {
+  std::int64_t observed_generation = 0;
+  /// Latched when the first member has formed the cluster; as on every volume (rule 7).
+  ClusterId cluster_id;
+  /// The ordinal that the next new member gets; only ever grows.
+  std::int32_t next_ordinal = 0;
+  std::optional<Target> target;
+  std::optional<OperationInFlight> operation;
+  std::optional<QuorumRecovery> recovery;
+  std::optional<TlsStatus> tls;
+  std::optional<MaintenanceStatus> maintenance;
+
+  /// Of /scale: members that are voters or on the way to it, and their selector.
+  std::int32_t replicas = 0;
+  std::string selector;
+  std::int32_t ready_replicas = 0;
+  /// "2/3", for a column.
+  std::string members_ready;
+  std::string leader;
+  std::string current_version;
+  std::vector<MemberStatus> members;
+  /// Members of a running etcd that was joined and is not left yet.
+  std::int32_t foreign_members = 0;
+  /// Since when no quorum answers; absent while one does.
+  std::optional<absl::Time> quorum_lost_since;
+  std::optional<LastBackup> last_backup;
+  Conditions conditions;
+
+  friend bool operator==(const ClusterStatus&, const ClusterStatus&) = default;
+};
+
+}  // namespace holdfast::api

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace holdfast::api {
+
+/// A release: semantic version 2.0.0. Build metadata is accepted and ignored.
+struct Version {
+  std::uint32_t major = 0;
+  std::uint32_t minor = 0;
+  std::uint32_t patch = 0;
+  /// "rc", "1" of 1.2.3-rc.1; empty for a release.
+  std::vector<std::string> prerelease;
+
+  /// Semantic versioning's precedence: 1.0.0-rc.1 < 1.0.0-rc.2 < 1.0.0 < 1.0.1.
+  friend std::strong_ordering operator<=>(const Version& left, const Version& right);
+  friend bool operator==(const Version&, const Version&) = default;
+};
+
+/// Reads "1.2.3" or "1.2.3-rc.1", with or without a leading "v". Errors: InvalidArgument.
+absl::StatusOr<Version> parse_version(std::string_view text);
+
+/// "1.2.3-rc.1".
+std::string format_version(const Version& version);
+
+enum class VersionStep {
+  kNone,       ///< the same release
+  kPatch,      ///< within a minor, either way
+  kUpgrade,    ///< one minor up
+  kDowngrade,  ///< one minor down
+};
+
+/// Judges one change of a running cluster (the planner's rule 15).
+/// `from`: what its members run, the newest of them; `to`: what is wanted; `cluster`: the version
+/// that the members have agreed on, below whose minor none may go (etcd lowers it when a downgrade
+/// is enabled).
+/// Errors: FailedPrecondition, saying what to ask for instead, if it is more than one minor away,
+/// crosses a major or goes below `cluster`.
+absl::StatusOr<VersionStep> judge_version_change(const Version& from, const Version& to,
+                                                 const Version& cluster);
+
+}  // namespace holdfast::api
