@@ -2,9 +2,10 @@
 
 #include <cstdint>
 
-/// Mistakes that the simulation must notice, planted only where HOLDFAST_MUTANTS is defined (one
-/// test program). Everywhere else `planted` is false at compile time and costs nothing. Raft has
-/// its own: datastore/raft/mutants.h.
+/// Mistakes that tests must notice, planted one at a time and only where HOLDFAST_MUTANTS is
+/// defined (test programs). Everywhere else `planted` is false at compile time and costs nothing.
+/// These are the simulation's; raft has an enum of its own (datastore/raft/mutants.h), planted the
+/// same way.
 namespace holdfast {
 
 enum class Mutant : std::uint8_t {
@@ -33,12 +34,16 @@ enum class Mutant : std::uint8_t {
 };
 
 #ifdef HOLDFAST_MUTANTS
-inline Mutant planted_mutant = Mutant::kNone;
-inline bool planted(Mutant mutant) {
-  return mutant == planted_mutant;
+/// The mistake of kind M that is planted now.
+template <class M>
+inline M planted_mutant = M::kNone;
+template <class M>
+bool planted(M mutant) {
+  return mutant == planted_mutant<M>;
 }
 #else
-constexpr bool planted(Mutant /*mutant*/) {
+template <class M>
+constexpr bool planted(M /*mutant*/) {
   return false;
 }
 #endif

@@ -2,8 +2,9 @@
 
 #include <cstdint>
 
-/// Mistakes that the safety test must notice, planted only where HOLDFAST_RAFT_MUTANTS is defined
-/// (one test program). Everywhere else `planted` is false at compile time and costs nothing.
+#include "datastore/base/mutants.h"
+
+/// Mistakes that the safety test must notice, planted as datastore/base/mutants.h says.
 namespace holdfast::raft {
 
 enum class Mutant : std::uint8_t {
@@ -19,16 +20,5 @@ enum class Mutant : std::uint8_t {
   kReadBeforeFirstCommit,  // answers reads before a commit in the own term
   kOverlappingChanges,     // several membership changes at once
 };
-
-#ifdef HOLDFAST_RAFT_MUTANTS
-inline Mutant planted_mutant = Mutant::kNone;
-inline bool planted(Mutant mutant) {
-  return mutant == planted_mutant;
-}
-#else
-constexpr bool planted(Mutant /*mutant*/) {
-  return false;
-}
-#endif
 
 }  // namespace holdfast::raft

@@ -23,8 +23,8 @@ constexpr int kNoticed = 3;
 
 /// In a process of its own: a CHECK that aborts has noticed as well as a broken promise has.
 [[noreturn]] void look_for(Mutant mutant, raft::Mutant raft_mutant, const Seeds& seeds) {
-  planted_mutant = mutant;
-  raft::planted_mutant = raft_mutant;
+  planted_mutant<Mutant> = mutant;
+  planted_mutant<raft::Mutant> = raft_mutant;
   for (std::uint64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
     const RunReport report =
         run({.seed = seed, .operations = kOperations, .members = seeds.members});

@@ -3,7 +3,7 @@ file(GLOB raft_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/datastore/raft/*.cp
 add_executable(test_raft_mutants unit/raft/mutants/mutants_test.cpp unit/raft/safety.cpp
   unit/raft/test_member.cpp ${raft_sources})
 target_compile_options(test_raft_mutants PRIVATE ${HOLDFAST_WARNINGS})
-target_compile_definitions(test_raft_mutants PRIVATE HOLDFAST_RAFT_MUTANTS)
+target_compile_definitions(test_raft_mutants PRIVATE HOLDFAST_MUTANTS)
 target_link_libraries(test_raft_mutants PRIVATE holdfast_base GTest::gtest_main)
 # Planted mistakes say nothing about memory or races: not under the sanitizers, which they outlast.
 if(NOT HOLDFAST_SANITIZE)

@@ -22,7 +22,7 @@ class Mutants : public testing::TestWithParam<std::pair<Mutant, const char*>> {}
 
 /// In a process of its own: a CHECK that aborts has noticed as well as a violation has.
 [[noreturn]] void look_for(Mutant mutant) {
-  planted_mutant = mutant;
+  planted_mutant<Mutant> = mutant;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     if (!run_seed(seed, kSteps).violation.empty()) std::_Exit(kNoticed);
   }
@@ -51,7 +51,7 @@ INSTANTIATE_TEST_SUITE_P(
 /// Thesis figure 3.7 takes five coincidences; random events meet it too rarely to rely on.
 TEST(PlantedAlone, CommitOldTermByCountIsNoticed) {
   const auto commits_old_term = [](Mutant mutant) {
-    planted_mutant = mutant;
+    planted_mutant<Mutant> = mutant;
     InitialState initial;
     initial.conf.voters = {MemberId(1)};
     initial.hard_state = {Term(3), MemberId(1), Index(1)};
@@ -68,7 +68,7 @@ TEST(PlantedAlone, CommitOldTermByCountIsNoticed) {
 }
 
 TEST(NoMutant, IsNotNoticed) {
-  planted_mutant = Mutant::kNone;
+  planted_mutant<Mutant> = Mutant::kNone;
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     EXPECT_EQ(run_seed(seed, kSteps).violation, "");
   }
