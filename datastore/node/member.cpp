@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "datastore/base/errors.h"
+#include "datastore/node/log_upkeep.h"
 #include "datastore/node/post_answer.h"
 
 namespace holdfast::node {
@@ -298,7 +299,6 @@ void Member::commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> s
     serve_snapshots(std::move(snapshots), applied, term, revision);
   } else {
     observer_.backend_commit_failed(status);
-    if (absl::IsResourceExhausted(status)) release_space();
     // What the disk holds is unknown now: a restart finds out, and replays the log.
     if (absl::IsUnknown(status)) on_fatal_(status);
     for (SnapshotRequest& request : snapshots) answer_snapshot(std::move(request), status);
@@ -308,30 +308,13 @@ void Member::commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> s
     finished_drain_ = FinishedDrain{std::move(batch), status};
   }
   inbox_wake_.notify_one();
-  tend_log(/*ahead=*/status.ok());
+  tend_log(
+      core_->wal(), status, Index(trim_below_.load(std::memory_order_relaxed)),
+      [this](const char* what, const absl::Status& why) { observer_.background_error(what, why); });
   const ports::BackendSizes sizes = backend_.sizes();
   if (sizes.allocated_bytes > sizes.used_bytes + options_.reclaim_above_bytes) {
     tend_space(kReclaimStepBytes);
   }
-}
-
-/// The log can be trimmed once the engine holds what is in it, so the engine's need goes first.
-void Member::release_space() {
-  if (const absl::Status status = core_->wal().release_next_segment(); !status.ok()) {
-    observer_.background_error("giving back the next log segment", status);
-  }
-}
-
-void Member::tend_log(bool ahead) {
-  wal::Wal& log = core_->wal();
-  if (ahead && log.wants_next_segment()) {
-    if (const absl::Status status = log.prepare_next_segment(); !status.ok()) {
-      observer_.background_error("preparing the next log segment", status);
-    }
-  }
-  const absl::StatusOr<std::size_t> trimmed =
-      log.trim_before(Index(trim_below_.load(std::memory_order_relaxed)));
-  if (!trimmed.ok()) observer_.background_error("trimming the log", trimmed.status());
 }
 
 void Member::tend_space(std::uint64_t max_bytes) {

@@ -173,8 +173,6 @@ class Member final : public Node, public PeerPort {
   void commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> snapshots, Index applied,
                     Term term, Revision revision);
   void schedule_compaction_read();
-  void release_space();
-  void tend_log(bool ahead);
   void tend_space(std::uint64_t max_bytes);
   void serve_snapshots(std::vector<SnapshotRequest> snapshots, Index applied, Term term,
                        Revision revision);

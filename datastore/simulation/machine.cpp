@@ -10,6 +10,7 @@
 #include "datastore/base/errors.h"
 #include "datastore/codec/raft_messages.h"
 #include "datastore/node/install.h"
+#include "datastore/node/log_upkeep.h"
 #include "datastore/simulation/machine_peers.h"
 #include "datastore/storage/layout.h"
 
@@ -347,10 +348,9 @@ void Machine::commit_drain(const std::shared_ptr<Drain>& drain) {
   }
   serve_snapshots(*drain, status);
   if (!drain->batch) return;
-  if (absl::IsResourceExhausted(status)) {
-    process_->core->wal().release_next_segment().IgnoreError();
-  }
-  tend_log(/*ahead=*/status.ok());
+  node::tend_log(process_->core->wal(), status, process_->core->trim_below(),
+                 [](const char*, const absl::Status&) {});
+  disk_.take_busy();
   if (!disk_.powered()) {
     return end(absl::AbortedError("power lost"), dice_.between(kStartRetry, 5 * kStartRetry));
   }
@@ -390,14 +390,6 @@ void Machine::schedule_install() {
       if (!installed.ok()) process_->error = installed;
     });
   });
-}
-
-/// Errors harm nothing: the next drain tries again.
-void Machine::tend_log(bool ahead) {
-  wal::Wal& log = process_->core->wal();
-  if (ahead && log.wants_next_segment()) log.prepare_next_segment().IgnoreError();
-  log.trim_before(process_->core->trim_below()).IgnoreError();
-  disk_.take_busy();
 }
 
 void Machine::schedule_compaction_read() {

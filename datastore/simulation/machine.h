@@ -133,7 +133,6 @@ class Machine final : public Station {
   void commit_drain(const std::shared_ptr<Drain>& drain);
   void serve_snapshots(Drain& drain, const absl::Status& committed);
   void schedule_install();
-  void tend_log(bool ahead);
   void schedule_compaction_read();
   void read_compaction(mvcc::CompactionJob& job);
   void subscribe_watches();
