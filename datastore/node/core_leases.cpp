@@ -1,6 +1,5 @@
 // What core does for leases as leader: their clocks run here only, and only while this member
 // leads.
-#include <memory>
 #include <utility>
 
 #include "datastore/base/errors.h"
@@ -16,15 +15,15 @@ constexpr std::size_t kMaxRevokesPerScan = 10'000;
 void Core::renew_lease(LeaseId lease, Time now, RenewDone done) {
   if (raft_->role() != raft::Role::kLeader) return done(errors::not_leader());
   if (raft_->is_sole_voter()) return done(renew_now(lease));  // nobody else can lead
-  auto shared = std::make_shared<RenewDone>(std::move(done));
   // A leader that was replaced without noticing (paused, cut off) must not promise what its
   // successor doesn't know of. One that is confirmed after this call can: whoever comes after it
   // gives every lease its whole time.
-  absl::AnyInvocable<void(absl::Status)> confirmed = [this, lease, shared](absl::Status status) {
-    (*shared)(status.ok() ? renew_now(lease) : absl::StatusOr<std::int64_t>(std::move(status)));
-  };
+  absl::AnyInvocable<void(absl::Status)> confirmed =
+      [this, lease, done = std::move(done)](absl::Status status) mutable {
+        done(status.ok() ? renew_now(lease) : absl::StatusOr<std::int64_t>(std::move(status)));
+      };
   if (reads_.add(confirmed, nullptr, now + options_.request_timeout)) return;
-  (*shared)(errors::too_many_requests());
+  confirmed(errors::too_many_requests());
 }
 
 absl::StatusOr<std::int64_t> Core::renew_now(LeaseId lease) {
