@@ -114,7 +114,7 @@ void Core::await(std::uint64_t id, ProposalDone done, Mailbox* mailbox, std::siz
                  Time now) {
   pending_bytes_ += bytes;
   deadlines_.push_back({now + options_.request_timeout, id});
-  waiters_.emplace(id, Waiter{std::move(done), mailbox, bytes, Term()});
+  waiters_.emplace(id, Waiter{std::move(done), mailbox, bytes});
 }
 
 /// While leadership moves, what raft takes would be dropped or go to the wrong one.
@@ -198,10 +198,7 @@ void Core::expire_waiters(Time now) {
     const Deadline late = deadlines_.front();
     deadlines_.pop_front();
     if (waiters_.contains(late.id)) {
-      ++proposals_failed_;
-      const absl::Status why = why_late(late.at - options_.request_timeout);
-      observer_.proposal_failed(why);
-      answer(late.id, failed(why));
+      give_up(late.id, why_late(late.at - options_.request_timeout));
     }
   }
 }
@@ -220,12 +217,14 @@ void Core::fail_lost(Time now) {
     const Term given = waiter->second.given_to_raft_in;
     if (given && given < raft_->term()) lost.push_back(deadline.id);
   }
-  for (const std::uint64_t id : lost) {
-    ++proposals_failed_;
-    const absl::Status why = errors::timeout_due_to_leader_fail();
-    observer_.proposal_failed(why);
-    answer(id, failed(why));
-  }
+  for (const std::uint64_t id : lost) give_up(id, errors::timeout_due_to_leader_fail());
+}
+
+/// A proposal whose outcome is unknown is waited for no longer.
+void Core::give_up(std::uint64_t id, const absl::Status& why) {
+  ++proposals_failed_;
+  observer_.proposal_failed(why);
+  answer(id, failed(why));
 }
 
 /// The most telling of etcd's errors for a proposal without an answer; with each of them the

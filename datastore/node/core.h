@@ -215,7 +215,7 @@ class Core {
     ProposalDone done;
     Mailbox* mailbox;  // null: `done` runs on this thread
     std::size_t bytes;
-    Term given_to_raft_in;  // none before that
+    Term given_to_raft_in = Term();  // none before that
   };
   struct Answer {
     ProposalDone done;
@@ -295,6 +295,7 @@ class Core {
   void advance_first_election(Time now);
   void expire_waiters(Time now);
   void fail_lost(Time now);
+  void give_up(std::uint64_t id, const absl::Status& why);
   void begin_compaction(Time now);
   void step_compaction(Time now);
   void finish_compaction(Time now);
