@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_split.h"
+#include "datastore/net/text.h"
 
 namespace holdfast::peer {
 
@@ -33,14 +34,17 @@ void PeerSet::set_members(std::shared_ptr<const node::ClusterInfo> cluster) {
   gone.clear();
   for (const node::MemberInfo& member : members) {
     if (member.id == context_.options.self) continue;
-    std::unique_ptr<Peer>& peer = peers_[member.id];
-    if (peer != nullptr) {
+    if (Peer* peer = find(member.id)) {
       peer->update(member);
-      continue;
+    } else {
+      add(member);
     }
-    context_.observer.peer_added(member.id);
-    peer = std::make_unique<Peer>(context_, board_, member);
   }
+}
+
+void PeerSet::add(const node::MemberInfo& member) {
+  context_.observer.peer_added(member.id);
+  peers_[member.id] = std::make_unique<Peer>(context_, board_, member);
 }
 
 void PeerSet::meet(MemberId id, std::string_view peer_urls) {
@@ -51,10 +55,8 @@ void PeerSet::meet(MemberId id, std::string_view peer_urls) {
   }
   node::MemberInfo member;
   member.id = id;
-  member.peer_urls =
-      absl::StrSplit(absl::string_view(peer_urls.data(), peer_urls.size()), ',', absl::SkipEmpty());
-  context_.observer.peer_added(id);
-  peers_[id] = std::make_unique<Peer>(context_, board_, member);
+  member.peer_urls = absl::StrSplit(net::to_absl(peer_urls), ',', absl::SkipEmpty());
+  add(member);
 }
 
 Peer* PeerSet::find(MemberId id) {

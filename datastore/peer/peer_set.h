@@ -33,6 +33,8 @@ class PeerSet {
   void clear() { const auto gone = std::exchange(peers_, {}); }
 
  private:
+  void add(const node::MemberInfo& member);
+
   Context& context_;
   ActivityBoard& board_;
   std::map<MemberId, std::unique_ptr<Peer>> peers_;
