@@ -10,11 +10,9 @@ import (
 	"holdfast/tests/go/member"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 )
 
-// patience bounds each wait; reaching it is a failure, never the expected way.
-const patience = 60 * time.Second
+const patience = member.Patience
 
 // quickFlags make leases short: the shortest is one and a half election timeouts, rounded up.
 var quickFlags = []string{"--heartbeat-interval=50", "--election-timeout=500", "--log-level=warn"}
@@ -25,23 +23,13 @@ func startMember(t *testing.T, flags ...string) *member.Member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the server's log ends:\n%s", m.LogTail(15))
-		}
-		m.Kill()
-	})
+	m.EndWith(t)
 	return m
 }
 
 func connect(t *testing.T, endpoints ...string) *clientv3.Client {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 10 * time.Second, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return client
+	return member.Connect(t, nil, endpoints...)
 }
 
 // start starts a member and connects a client.

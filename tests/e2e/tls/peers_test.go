@@ -10,7 +10,6 @@ import (
 	"holdfast/tests/go/member"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 )
 
 // peerGrace is how long a member leaves connections alone after a change of its CAs, and some more.
@@ -52,7 +51,7 @@ func village(t *testing.T, ca *authority, programs ...string) []*neighbour {
 		if err := n.member.Spawn(); err != nil {
 			t.Fatal(err)
 		}
-		n.killAtEnd()
+		n.member.EndWith(t)
 		all = append(all, n)
 	}
 	for _, n := range all {
@@ -70,12 +69,7 @@ func everyone(t *testing.T, all []*neighbour) *clientv3.Client {
 	for _, n := range all {
 		endpoints = append(endpoints, n.member.ClientAddr())
 	}
-	etcd, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: patience, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { etcd.Close() })
-	return etcd
+	return member.Connect(t, nil, endpoints...)
 }
 
 // sameContent waits until all members have the same content at one revision.

@@ -25,8 +25,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// patience bounds each wait; reaching it is a failure, never the expected way.
-const patience = 60 * time.Second
+const patience = member.Patience
 
 // probe looks at one member's metrics and log.
 type probe struct {
@@ -64,28 +63,13 @@ func open(t *testing.T, flags ...string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.killAtEnd()
+	h.member.EndWith(t)
 	return h
-}
-
-func (p probe) killAtEnd() {
-	p.t.Cleanup(func() {
-		if p.t.Failed() {
-			p.t.Logf("the log of %s ends:\n%s", p.member.Name(), p.member.LogTail(15))
-		}
-		p.member.Kill()
-	})
 }
 
 func (h *house) connect(config *tls.Config) *clientv3.Client {
 	h.t.Helper()
-	made, err := clientv3.New(clientv3.Config{Endpoints: []string{h.member.ClientURL()}, TLS: config,
-		DialTimeout: patience, Logger: zap.NewNop()})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.t.Cleanup(func() { made.Close() })
-	return made
+	return member.Connect(h.t, config, h.member.ClientURL())
 }
 
 // scrape returns the metrics whose lines begin with the prefix.
