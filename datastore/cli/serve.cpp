@@ -4,23 +4,21 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "datastore/cli/first_start.h"
+#include "datastore/cli/housekeeping.h"
 #include "datastore/cli/measured_disk.h"
 #include "datastore/cli/member_log.h"
 #include "datastore/cli/peer_log.h"
+#include "datastore/cli/room_options.h"
 #include "datastore/cli/tls.h"
-#include "datastore/codec/internal_request.h"
 #include "datastore/config/feature_gates.h"
 #include "datastore/config/parse.h"
 #include "datastore/config/version.h"
@@ -30,7 +28,6 @@
 #include "datastore/http/pages.h"
 #include "datastore/net/listener.h"
 #include "datastore/net/server.h"
-#include "datastore/node/auto_compaction.h"
 #include "datastore/node/corruption_monitor.h"
 #include "datastore/node/identity.h"
 #include "datastore/node/member.h"
@@ -51,22 +48,11 @@ namespace holdfast::cli {
 
 namespace {
 
-/// The store's level, and the cluster version that goes with the API level announced.
-constexpr char kStorageVersion[] = "3.7.0";
 /// How long calls in flight may take to end after a signal.
 constexpr std::chrono::seconds kStopGrace{5};
-/// Between two looks at gauges and at what compacts by itself.
-constexpr std::chrono::milliseconds kHousekeepingInterval{100};
-constexpr std::size_t kMaxEventLoops = 8;
 /// For the peers' hashes, when they are compared before serving.
 constexpr std::chrono::seconds kInitialCheckPatience{10};
 constexpr std::string_view kMetricsFlag = "--listen-metrics-urls";
-
-/// Runs answers where they arise.
-class InPlaceMailbox final : public node::Mailbox {
- public:
-  void post(absl::AnyInvocable<void()> work) override { work(); }
-};
 
 /// SIGINT and SIGTERM, to be waited for: blocked in every thread started after this.
 sigset_t block_signals() {
@@ -77,71 +63,6 @@ sigset_t block_signals() {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return set;
-}
-
-net::ServerOptions server_options(const config::Options& options) {
-  using std::chrono::duration_cast;
-  using std::chrono::milliseconds;
-  net::ServerOptions out;
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  out.loops = static_cast<int>(options.event_loops != 0
-                                   ? std::min<std::uint64_t>(options.event_loops, 64)
-                                   : std::min(kMaxEventLoops, std::max<std::size_t>(1, cores / 2)));
-  out.max_receive_message_bytes = options.max_request_bytes + rpc::kMessageOverheadBytes;
-  out.connection.max_http_body_bytes = out.max_receive_message_bytes;
-  out.max_concurrent_streams = std::min(options.max_concurrent_streams, out.max_concurrent_streams);
-  out.reuse_port = options.socket_reuse_port;
-  if (options.grpc_keepalive_min_time.count() > 0) {
-    out.keepalive_min_time = duration_cast<milliseconds>(options.grpc_keepalive_min_time);
-  }
-  // As in etcd: one of them at 0 leaves both at their defaults.
-  if (options.grpc_keepalive_interval.count() > 0 && options.grpc_keepalive_timeout.count() > 0) {
-    out.keepalive_interval = duration_cast<milliseconds>(options.grpc_keepalive_interval);
-    out.keepalive_timeout = duration_cast<milliseconds>(options.grpc_keepalive_timeout);
-  }
-  return out;
-}
-
-std::string wal_directory(const config::Options& options) {
-  return options.wal_dir.empty() ? storage::wal_directory(options.data_dir) : options.wal_dir;
-}
-
-node::BootstrapOptions bootstrap_options(const config::Options& options) {
-  node::BootstrapOptions out;
-  out.wal_directory = wal_directory(options);
-  out.snapshot_directory = storage::snapshot_directory(options.data_dir);
-  out.force_new_cluster = options.force_new_cluster;
-  out.raft.election_ticks =
-      static_cast<std::uint32_t>(options.election_timeout_ms / options.heartbeat_interval_ms);
-  out.raft.pre_vote = options.pre_vote;
-  out.machine.lessor.min_ttl_seconds =
-      lease::min_ttl_seconds(std::chrono::milliseconds(options.election_timeout_ms));
-  out.machine.lessor.checkpoints = config::feature_enabled(options, "LeaseCheckpoint");
-  out.machine.max_learners =
-      static_cast<std::size_t>(std::max<std::int64_t>(0, options.max_learners));
-  return out;
-}
-
-node::MemberOptions member_options(const config::Options& options) {
-  const std::chrono::milliseconds election_timeout(options.election_timeout_ms);
-  node::MemberOptions out;
-  out.core.name = options.name;
-  out.core.client_urls = config::url_texts(options.advertise_client_urls);
-  out.core.server_version = config::kEtcdVersion;
-  out.core.strict_reconfig_check = options.strict_reconfig_check;
-  out.core.quota_bytes = config::effective_quota_bytes(options).value_or(0);
-  out.core.election_timeout = election_timeout;
-  out.core.initial_election_tick_advance = options.initial_election_tick_advance;
-  out.core.request_timeout = std::chrono::seconds(5) + 2 * election_timeout;
-  out.core.catch_up_entries = options.snapshot_catchup_entries;
-  if (options.backend_batch_interval.count() > 0) {
-    out.core.drain_interval = options.backend_batch_interval;
-  }
-  if (options.compaction_batch_limit > 0) {
-    out.core.compaction_step_entries = static_cast<std::size_t>(options.compaction_batch_limit);
-  }
-  out.tick_interval = std::chrono::milliseconds(options.heartbeat_interval_ms);
-  return out;
 }
 
 /// A member and everything around it, put together in the order of the members below and taken
@@ -174,11 +95,7 @@ class Process {
   absl::Status add_listeners(const std::vector<config::Url>& urls, net::Endpoint endpoint,
                              std::string_view flag);
   void log_served() const;
-  void tell_when_ready();
-  node::CorruptionMonitor::Options corruption_checks();
   void on_fatal(const absl::Status& why);
-  void update_gauges();
-  void compact_if_due();
   void stop();
 
   const config::Options& options_;
@@ -192,7 +109,6 @@ class Process {
   platform::SystemClock clock_;
   platform::OsRandom random_;
   node::BootstrapOptions bootstrap_;
-  InPlaceMailbox in_place_;
   std::optional<platform::DataDirectory> directory_;
   std::unique_ptr<storage::LmdbBackend> backend_;
   std::unique_ptr<peer::Transport> transport_;  // the member's mailbox too: outlives it
@@ -209,10 +125,7 @@ class Process {
     bool secure;
   };
   std::vector<Opened> opened_;
-  std::optional<node::AutoCompaction> auto_compaction_;
-  std::optional<node::CorruptionMonitor> corruption_monitor_;
-  bool told_ready_ = false;
-  std::atomic<bool> compaction_failed_{false};
+  std::optional<Housekeeping> housekeeping_;
   std::atomic<bool> failed_{false};
   pthread_t main_thread_ = pthread_self();
 };
@@ -314,20 +227,12 @@ absl::Status Process::open_member() {
 }
 
 absl::Status Process::open_peer_port(MemberId self, ClusterId cluster) {
-  peer::TransportOptions peers;
+  peer::TransportOptions peers = transport_options(options_);
   peers.self = self;
   peers.cluster = cluster;
-  peers.snapshot_directory = storage::snapshot_directory(options_.data_dir);
   peers.listen_urls = tls_->peer_listen_urls();
   peers.accept_tls = tls_->peer_acceptor();
   peers.dial_tls = tls_->peer_dialer();
-  peers.advertise_urls = config::url_texts(options_.initial_advertise_peer_urls);
-  peers.api_version = config::kEtcdVersion;
-  peers.storage_version = kStorageVersion;
-  peers.election_timeout = std::chrono::milliseconds(options_.election_timeout_ms);
-  using std::chrono::milliseconds;
-  peers.read_timeout = std::chrono::duration_cast<milliseconds>(options_.raft_read_timeout);
-  peers.write_timeout = std::chrono::duration_cast<milliseconds>(options_.raft_write_timeout);
   absl::StatusOr<std::unique_ptr<peer::Transport>> transport =
       peer::Transport::open(std::move(peers), disk_, clock_, peer_log_);
   if (!transport.ok()) {
@@ -353,19 +258,7 @@ absl::Status Process::add_listeners(const std::vector<config::Url>& urls, net::E
 }
 
 absl::Status Process::open_doors() {
-  using std::chrono::duration_cast;
-  using std::chrono::milliseconds;
-  rpc::Options services_options;
-  services_options.max_request_bytes = options_.max_request_bytes;
-  services_options.max_txn_ops = options_.max_txn_ops;
-  services_options.election_timeout = milliseconds(options_.election_timeout_ms);
-  services_options.api_version = config::kEtcdVersion;
-  services_options.storage_version = kStorageVersion;
-  if (options_.watch_progress_notify_interval.count() > 0) {
-    services_options.watch_progress_notify_interval =
-        duration_cast<milliseconds>(options_.watch_progress_notify_interval);
-  }
-  rpc_ = std::make_unique<rpc::Rpc>(*member_, services_options, rpc_log_);
+  rpc_ = std::make_unique<rpc::Rpc>(*member_, rpc_options(options_), rpc_log_);
   auto services = std::make_shared<net::GrpcServices>();
   rpc_->register_services(*services);
   server_ = std::make_unique<net::Server>(
@@ -421,21 +314,16 @@ absl::Status Process::start() {
   if (absl::Status status = check_first_start(); !status.ok()) return status;
   if (absl::Status status = open_member(); !status.ok()) return status;
   if (absl::Status status = open_doors(); !status.ok()) return status;
-  const absl::StatusOr<config::AutoCompaction> compaction = config::auto_compaction(options_);
+  const absl::StatusOr<node::AutoCompaction::Options> compaction =
+      auto_compaction_options(options_);
   if (!compaction.ok()) return compaction.status();
-  node::AutoCompaction::Options when;
-  switch (compaction->mode) {
-    case config::AutoCompaction::Mode::kOff:
-      break;
-    case config::AutoCompaction::Mode::kPeriodic:
-      when = {.mode = node::AutoCompaction::Mode::kPeriodic, .period = compaction->period};
-      break;
-    case config::AutoCompaction::Mode::kRevision:
-      when = {.mode = node::AutoCompaction::Mode::kRevision, .revisions = compaction->revisions};
-      break;
-  }
-  auto_compaction_.emplace(when, clock_.monotonic());
-  corruption_monitor_.emplace(*member_, *transport_, corruption_checks(), clock_.monotonic());
+  housekeeping_.emplace(options_, *compaction,
+                        Housekeeping::Parts{.member = *member_,
+                                            .peers = *transport_,
+                                            .backend = *backend_,
+                                            .clock = clock_,
+                                            .log = log_,
+                                            .metrics = metrics_});
   transport_->start(*member_, *member_);
   if (config::feature_enabled(options_, "InitialCorruptCheck")) {
     if (absl::Status status =
@@ -447,7 +335,7 @@ absl::Status Process::start() {
   }
   server_->start();
   rpc_->set_serving(true);
-  tell_when_ready();
+  housekeeping_->tell_when_ready();
   log_served();
   tls_->start({.recheck_clients = [this] { server_->recheck_connections(); },
                .renew_peers = [this] { transport_->renew_streams(); }});
@@ -469,82 +357,14 @@ void Process::log_served() const {
   }
 }
 
-/// Once there is a leader, as etcd: before that only serializable reads find an answer.
-void Process::tell_when_ready() {
-  if (told_ready_ || !member_->status().leader) return;
-  told_ready_ = true;
-  log_.info("ready to serve client requests");
-}
-
-node::CorruptionMonitor::Options Process::corruption_checks() {
-  node::CorruptionMonitor::Options checks;
-  checks.period = options_.corrupt_check_time;
-  if (config::feature_enabled(options_, "CompactHashCheck")) {
-    checks.compaction_period = options_.compact_hash_check_time;
-  }
-  checks.on_corrupt = [this](MemberId member, const node::HashResult& own) {
-    log_.error("found a member whose store differs from the others'; raising the alarm CORRUPT",
-               {{"member-id", node::to_hex(member.value)},
-                {"revision", own.hash_revision.value},
-                {"compact-revision", own.compact_revision.value},
-                {"hash", static_cast<std::uint64_t>(own.hash)}});
-  };
-  checks.on_failure = [this](const absl::Status& why) {
-    log_.warn("failed to check the stores for corruption", {telemetry::Field(why)});
-  };
-  return checks;
-}
-
 void Process::on_fatal(const absl::Status& why) {
   log_.error("the member can't go on and stops", {telemetry::Field(why)});
   failed_.store(true);
   pthread_kill(main_thread_, SIGTERM);
 }
 
-void Process::update_gauges() {
-  const node::NodeStatus status = member_->status();
-  metrics_.server_has_leader.set(status.leader ? 1 : 0);
-  metrics_.server_is_leader.set(status.leader == member_->cluster()->self ? 1 : 0);
-  metrics_.server_is_learner.set(status.is_learner ? 1 : 0);
-  metrics_.server_proposals_committed.set(static_cast<double>(status.committed.value));
-  metrics_.server_proposals_applied.set(static_cast<double>(status.applied.value));
-  metrics_.server_proposals_pending.set(static_cast<double>(status.proposals_pending));
-  metrics_.mvcc_current_revision.set(static_cast<double>(status.revision.value));
-  metrics_.mvcc_compact_revision.set(static_cast<double>(status.compact_revision.value));
-  if (const auto view = member_->views().get(); view != nullptr) {
-    metrics_.mvcc_keys.set(static_cast<double>(view->live_keys));
-  }
-  metrics_.mvcc_db_open_read_transactions.set(static_cast<double>(backend_->open_reads()));
-  metrics_.mvcc_db_total_size_bytes.set(static_cast<double>(status.sizes.allocated_bytes));
-  metrics_.mvcc_db_total_size_in_use_bytes.set(static_cast<double>(status.sizes.used_bytes));
-  const std::string version = member_->cluster()->cluster_version;
-  if (!version.empty()) metrics_.set_cluster_version(version.substr(0, version.rfind('.')));
-}
-
-void Process::compact_if_due() {
-  if (compaction_failed_.exchange(false)) auto_compaction_->failed();
-  const node::NodeStatus status = member_->status();
-  const std::optional<Revision> due = auto_compaction_->due(
-      clock_.monotonic(), status.revision, status.leader == member_->cluster()->self);
-  if (!due) return;
-  log_.info("starting auto compaction", {{"revision", due->value}});
-  node::Proposal proposal;
-  proposal.id = member_->next_request_id();
-  proposal.entry = codec::encode_internal(proposal.id, codec::CommandField::kCompaction,
-                                          codec::encode_compaction({.revision = due->value}));
-  proposal.done = [this](const node::Applied& applied) {
-    const absl::Status& result = applied.outcome.status;
-    if (result.ok() || absl::IsOutOfRange(result)) return;  // done, or done by somebody else
-    log_.warn("failed auto compaction", {telemetry::Field(result)});
-    compaction_failed_.store(true);
-  };
-  std::vector<node::Proposal> proposals;
-  proposals.push_back(std::move(proposal));
-  member_->propose(std::move(proposals), in_place_);
-}
-
 int Process::run(const sigset_t& signals) {
-  const timespec interval{0, std::chrono::nanoseconds(kHousekeepingInterval).count()};
+  const timespec interval{0, std::chrono::nanoseconds(Housekeeping::kInterval).count()};
   while (true) {
     const int signal = sigtimedwait(&signals, nullptr, &interval);
     if (signal > 0) {
@@ -553,10 +373,7 @@ int Process::run(const sigset_t& signals) {
       }
       break;
     }
-    tell_when_ready();
-    update_gauges();
-    compact_if_due();
-    corruption_monitor_->tick(clock_.monotonic());
+    housekeeping_->tick();
   }
   stop();
   return failed_.load() ? 1 : 0;

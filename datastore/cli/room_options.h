@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "datastore/config/options.h"
+#include "datastore/net/server.h"
+#include "datastore/node/auto_compaction.h"
+#include "datastore/node/bootstrap.h"
+#include "datastore/node/member.h"
+#include "datastore/peer/transport.h"
+#include "datastore/rpc/rpc.h"
+
+/// The settings as each room wants them. What a room gets besides (who it is, certificates, other
+/// rooms) is for the caller to fill in.
+namespace holdfast::cli {
+
+/// The store's level, and the cluster version that goes with the API level announced.
+inline constexpr char kStorageVersion[] = "3.7.0";
+
+std::string wal_directory(const config::Options& options);
+net::ServerOptions server_options(const config::Options& options);
+node::BootstrapOptions bootstrap_options(const config::Options& options);
+node::MemberOptions member_options(const config::Options& options);
+/// Errors: InvalidArgument for a retention that its mode can't have.
+absl::StatusOr<node::AutoCompaction::Options> auto_compaction_options(
+    const config::Options& options);
+/// Without who it is and without TLS, listen URLs included.
+peer::TransportOptions transport_options(const config::Options& options);
+rpc::Options rpc_options(const config::Options& options);
+
+}  // namespace holdfast::cli
