@@ -44,6 +44,10 @@ std::string network_policy(std::string_view cluster) {
   return std::string(cluster);
 }
 
+std::string service_account(std::string_view cluster) {
+  return std::string(cluster);
+}
+
 std::string ca_secret(std::string_view cluster, Side side) {
   return str_cat(cluster, side == Side::kClient ? "-ca-client" : "-ca-peer");
 }

@@ -15,7 +15,8 @@
 ///   Pod, member      db-0            hostname db-0, subdomain db-peers
 ///   claim            data-db-0
 ///   Services         db (clients), db-peers (headless, also of members that are not ready)
-///   budget, policy   db
+///   budget, policy,  db
+///     account
 ///   Secrets          db-ca-client db-ca-peer db-client db-operator; db-0-server-tls db-0-peer-tls
 ///   ConfigMap        db-trust
 ///
@@ -63,6 +64,14 @@ inline constexpr std::string_view kMemberId = "holdfast.dev/member-id";
 inline constexpr std::string_view kOwnerUid = "holdfast.dev/owner-uid";
 /// On Pods: a digest of the specification they were made from.
 inline constexpr std::string_view kSpecHash = "holdfast.dev/spec-hash";
+/// On Pods: the release they were made for, how they began, and the ordinals they were told of.
+inline constexpr std::string_view kVersion = "holdfast.dev/version";
+inline constexpr std::string_view kStart = "holdfast.dev/start";
+inline constexpr std::string_view kJoining = "holdfast.dev/joining";
+/// On Pods: the names of the labels and annotations that spec.podTemplate gave them, as JSON.
+inline constexpr std::string_view kPodTemplateKeys = "holdfast.dev/pod-template-keys";
+/// On what is held in shape by apply: a digest of the body that was applied last.
+inline constexpr std::string_view kApplied = "holdfast.dev/applied";
 /// On Pods, by a Restart operation: a member made before this time is restarted.
 inline constexpr std::string_view kRestartedAt = "holdfast.dev/restarted-at";
 /// On a HoldfastCluster, by its user: the generation whose update may begin (Supervised).
@@ -88,6 +97,8 @@ std::string client_service(std::string_view cluster);
 std::string peer_service(std::string_view cluster);
 std::string disruption_budget(std::string_view cluster);
 std::string network_policy(std::string_view cluster);
+/// The ServiceAccount of members, which has no rights.
+std::string service_account(std::string_view cluster);
 
 /// The built-in CA's key and certificate.
 std::string ca_secret(std::string_view cluster, Side side);
