@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace holdfast::member {
+
+/// Who answered, and how far it was. Zero where a member says nothing.
+struct Header {
+  std::uint64_t cluster_id = 0;
+  std::uint64_t member_id = 0;
+  std::int64_t revision = 0;
+  std::uint64_t term = 0;
+};
+
+/// Maintenance.Status: what a member says of itself. It asks no quorum.
+struct MemberStatus {
+  Header header;
+  std::string version;          ///< the etcd API level
+  std::string storage_version;  ///< empty until the cluster has agreed on one
+  std::uint64_t leader_id = 0;  ///< 0: knows of none
+  std::uint64_t raft_index = 0;
+  std::uint64_t raft_applied_index = 0;
+  bool is_learner = false;
+  std::int64_t db_size_bytes = 0;
+  std::int64_t db_size_in_use_bytes = 0;
+  std::int64_t db_quota_bytes = 0;  ///< 0: from a member older than 3.6
+  bool downgrade_enabled = false;
+  std::string downgrade_target;
+  std::vector<std::string> errors;  ///< its own words: alarms, no leader
+};
+
+enum class AlarmType : std::uint8_t { kNoSpace, kCorrupt };
+
+struct Alarm {
+  std::uint64_t member_id = 0;
+  AlarmType type = AlarmType::kNoSpace;
+};
+
+/// One row of the member list.
+struct ListedMember {
+  std::uint64_t id = 0;
+  std::string name;  ///< empty until it has started for the first time
+  std::vector<std::string> peer_urls;
+  std::vector<std::string> client_urls;
+  bool is_learner = false;
+};
+
+struct MemberList {
+  std::uint64_t cluster_id = 0;
+  std::uint64_t answered_by = 0;
+  bool linearizable = false;  ///< confirmed by a quorum; else one member's own belief, maybe old
+  std::vector<ListedMember> members;  ///< at most kMaxListedMembers
+};
+
+/// More members than any cluster has; a longer list is not believed.
+inline constexpr int kMaxListedMembers = 64;
+
+/// Maintenance.HashKV.
+struct KvHash {
+  Header header;
+  std::uint32_t hash = 0;
+  std::int64_t compact_revision = 0;
+  std::int64_t hash_revision = 0;
+};
+
+struct KeyValue {
+  std::string value;
+  std::int64_t mod_revision = 0;
+};
+
+/// What a member's metrics page says that its API does not.
+struct MetricsPage {
+  std::string release;  ///< holdfast's own, "0.1.0"; empty: not holdfast
+  /// SHA-256 (hex) of the CA bundle now trusted, by endpoint: "client", "peer".
+  std::map<std::string, std::string> trusted_bundle_sha256;
+  /// The earliest end of a certificate in use, in seconds since 1970.
+  std::optional<std::int64_t> certificate_not_after_seconds;
+};
+
+/// Everything that one look at one member tells. Each answer stands for itself: a member without a
+/// quorum has a status and a serializable read, and neither alarms nor a linearizable read.
+struct Probe {
+  std::string name;  ///< Endpoint::name
+  absl::StatusOr<MemberStatus> status = absl::UnknownError("not asked");
+  absl::Status linearizable_read = absl::UnknownError("not asked");
+  absl::Status serializable_read = absl::UnknownError("not asked");
+  absl::StatusOr<std::vector<Alarm>> alarms = absl::UnknownError("not asked");
+  /// Its own belief; linearizable only in confirmed_member_list.
+  absl::StatusOr<MemberList> member_list = absl::UnknownError("not asked");
+  absl::StatusOr<MemberList> confirmed_member_list = absl::UnknownError("not asked");
+  absl::StatusOr<MetricsPage> page = absl::UnknownError("not asked");
+
+  bool answers() const { return status.ok(); }
+};
+
+}  // namespace holdfast::member

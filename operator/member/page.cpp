@@ -1,0 +1,107 @@
+#include "operator/member/page.h"
+
+#include <httplib.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace holdfast::member {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+/// The value of `label` in one sample's line; label values here hold no quotes.
+std::optional<std::string> label_of(absl::string_view line, absl::string_view label) {
+  const std::string key = absl::StrCat(label, "=\"");
+  const std::size_t begin = line.find(key);
+  if (begin == absl::string_view::npos) return std::nullopt;
+  const std::size_t value = begin + key.size();
+  const std::size_t end = line.find('"', value);
+  if (end == absl::string_view::npos) return std::nullopt;
+  return std::string(line.substr(value, end - value));
+}
+
+std::optional<double> value_of(absl::string_view line) {
+  const std::size_t space = line.rfind(' ');
+  double value = 0;
+  if (space == absl::string_view::npos || !absl::SimpleAtod(line.substr(space + 1), &value)) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+void take_line(absl::string_view line, MetricsPage& page) {
+  if (absl::StartsWith(line, "holdfast_build_info{")) {
+    page.release = label_of(line, "release").value_or("");
+  } else if (absl::StartsWith(line, "holdfast_tls_trusted_bundle_info{")) {
+    const auto endpoint = label_of(line, "endpoint");
+    const auto digest = label_of(line, "sha256");
+    if (endpoint && digest) page.trusted_bundle_sha256[*endpoint] = *digest;
+  } else if (absl::StartsWith(line, "holdfast_tls_certificate_not_after_seconds{")) {
+    const std::optional<double> end = value_of(line);
+    if (!end) return;
+    const auto seconds = static_cast<std::int64_t>(*end);
+    auto& earliest = page.certificate_not_after_seconds;
+    earliest = earliest ? std::min(*earliest, seconds) : seconds;
+  }
+}
+
+}  // namespace
+
+MetricsPage parse_metrics_page(std::string_view text) {
+  MetricsPage page;
+  for (const absl::string_view line :
+       absl::StrSplit(absl::string_view(text.data(), text.size()), '\n')) {
+    if (absl::StartsWith(line, "holdfast_")) take_line(line, page);
+  }
+  return page;
+}
+
+absl::StatusOr<MetricsPage> fetch_metrics_page(const Endpoint& endpoint, milliseconds timeout) {
+  const steady_clock::time_point deadline = steady_clock::now() + timeout;
+  httplib::Client client(endpoint.address, endpoint.metrics_port);
+  client.set_connection_timeout(timeout);
+  client.set_read_timeout(timeout);
+  client.set_write_timeout(timeout);
+  std::string body;
+  bool too_long = false;
+  bool too_late = false;
+  int code = 0;
+  const auto result = client.Get(
+      "/metrics", httplib::Headers{{"Connection", "close"}},
+      [&](const httplib::Response& response) {
+        code = response.status;
+        return code == 200;
+      },
+      [&](const char* data, std::size_t size) {
+        too_long = body.size() + size > kMaxPageBytes;
+        too_late = steady_clock::now() > deadline;
+        if (too_long || too_late) return false;
+        body.append(data, size);
+        return true;
+      });
+  const std::string where = absl::StrCat("the metrics page of ", endpoint.name, " at ",
+                                         endpoint.address, " port ", endpoint.metrics_port);
+  if (too_long) {
+    return absl::OutOfRangeError(absl::StrCat(where, " is over ", kMaxPageBytes, " bytes"));
+  }
+  if (too_late) return absl::DeadlineExceededError(absl::StrCat(where, " came too slowly"));
+  if (code != 0 && code != 200) {
+    return absl::UnavailableError(absl::StrCat(where, " answers with status ", code));
+  }
+  if (!result) {
+    return absl::UnavailableError(
+        absl::StrCat(where, " does not answer: ", httplib::to_string(result.error())));
+  }
+  return parse_metrics_page(body);
+}
+
+}  // namespace holdfast::member
