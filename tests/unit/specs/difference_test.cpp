@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <string>
+#include <vector>
 
 #include "operator/specs/amount.h"
 #include "tests/unit/specs/specs_fixture.h"
@@ -101,6 +103,35 @@ TEST(StandingObjects, NeedNoApplyOnceApplied) {
   for (const json& object : standing_objects(full_cluster(), rich)) {
     EXPECT_EQ(first_difference(object, with_defaults(object)), std::nullopt) << object["kind"];
   }
+}
+
+json read_live(const std::string& name) {
+  return json::parse(std::ifstream(HOLDFAST_TESTDATA "/specs/live/" + name + ".json"));
+}
+
+/// `objects` against what kube-apiserver 1.36 answered once they had been applied to it.
+void expect_nothing_to_apply(const std::vector<json>& objects, const json& live) {
+  std::size_t found = 0;
+  for (const json& object : objects) {
+    for (const json& other : live) {
+      if (other["kind"] != object["kind"]) continue;
+      if (other["metadata"]["name"] != object["metadata"]["name"]) continue;
+      EXPECT_EQ(first_difference(object, other), std::nullopt) << object["kind"];
+      ++found;
+    }
+  }
+  EXPECT_EQ(found, live.size());
+}
+
+TEST(StandingObjects, NeedNoApplyAsARealApiserverKeepsThem) {
+  const Surroundings two = {.budget = 2, .operator_namespace = "holdfast-system"};
+  const Surroundings three = {.budget = 3, .operator_namespace = "holdfast-system"};
+  expect_nothing_to_apply(standing_objects(small_cluster(), two), read_live("standing-small"));
+  expect_nothing_to_apply(standing_objects(full_cluster(), three), read_live("standing-full"));
+}
+
+TEST(Pod, NeedsNoPatchAsARealApiserverKeepsIt) {
+  EXPECT_EQ(pod_metadata_patch(small_cluster(), {}, read_live("pod-plain")), std::nullopt);
 }
 
 TEST(StandingObjects, ShowWhatTheyNoLongerSay) {
