@@ -24,7 +24,7 @@ make_cgroups() {
     for group in "$hierarchy/$scope" "$hierarchy/$scope/daemons"; do
       # v2 hands controllers down by name; v1's cpusets start empty and take nobody in.
       if [ -e "$hierarchy/cgroup.subtree_control" ] && [ "$hierarchy" = /sys/fs/cgroup ]; then
-        sed 's/[^ ]*/+&/g' "$(dirname "$group")/cgroup.controllers" > "$(dirname "$group")/cgroup.subtree_control"
+        sed 's/[^ ]\+/+&/g' "$(dirname "$group")/cgroup.controllers" > "$(dirname "$group")/cgroup.subtree_control"
       fi
       mkdir -p "$group"
       [ -e "$hierarchy/cpuset.cpus" ] || continue
