@@ -223,7 +223,8 @@ std::optional<Exit> read_file(std::string path, Options& options, std::vector<No
 }  // namespace
 
 std::variant<Parsed, Exit> parse_options(std::span<const std::string> args,
-                                         std::span<const std::string> environment) {
+                                         std::span<const std::string> environment,
+                                         const FindHost& find_host) {
   Parsed parsed;
   Options& options = parsed.options;
   if (std::optional<Exit> exit = CommandLine(args, options).read()) {
@@ -247,6 +248,7 @@ std::variant<Parsed, Exit> parse_options(std::span<const std::string> args,
   if (exit) {
     return *std::move(exit);
   }
+  advertise_default_host(find_host, options, parsed.notices);
   settle_names(options);
   if (const absl::Status status = validate(options, parsed.notices); !status.ok()) {
     return refused("{}", message_of(status));

@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "datastore/config/default_host.h"
 #include "datastore/config/options.h"
 #include "datastore/config/validate.h"
 
@@ -36,9 +37,11 @@ struct Exit {
 /// --config-file (or ETCD_CONFIG_FILE) the file alone counts, and all other flags and variables
 /// are set aside.
 ///
-/// args: without the program's name. environment: NAME=value texts.
+/// args: without the program's name. environment: NAME=value texts. find_host: asked only by whom
+/// listens on 0.0.0.0 and advertises nothing of its own.
 std::variant<Parsed, Exit> parse_options(std::span<const std::string> args,
-                                         std::span<const std::string> environment);
+                                         std::span<const std::string> environment,
+                                         const FindHost& find_host = default_host);
 
 /// Prints or logs why the process ends; returns its exit code.
 int report(const Exit& exit);

@@ -96,6 +96,56 @@ TEST(CommandLine, ANameAloneIsItsOwnCluster) {
   EXPECT_TRUE(validate_bootstrap(options).ok());
 }
 
+/// As etcd's UpdateDefaultClusterFromName has it: what was chosen stays, [::] stands for itself.
+TEST(CommandLine, TheDefaultHostIsAdvertisedWhereNothingElseIs) {
+  struct Case {
+    Strings flags;
+    const char* peers;
+    const char* cluster;
+  };
+  const std::string any = "--listen-peer-urls=http://0.0.0.0:7380";
+  const Case cases[] = {
+      {{"--name=m", any}, "http://192.0.2.7:7380", "m=http://192.0.2.7:7380"},
+      {{"--name=m", any, "--initial-advertise-peer-urls=http://m:7380"},
+       "http://m:7380",
+       "m=http://m:7380"},
+      {{"--name=m", any, "--initial-cluster=m=http://a:1"},
+       "http://192.0.2.7:7380",
+       "m=http://a:1"},
+      {{"--name=m", "--listen-peer-urls=http://[::]:7380"},
+       "http://localhost:2380",
+       "m=http://localhost:2380"},
+      {{"--name=m"}, "http://localhost:2380", "m=http://localhost:2380"},
+  };
+  for (const Case& each : cases) {
+    const auto outcome = parse_options(each.flags, {}, [] { return std::string("192.0.2.7"); });
+    ASSERT_TRUE(std::holds_alternative<Parsed>(outcome)) << testing::PrintToString(each.flags);
+    const Options& options = std::get<Parsed>(outcome).options;
+    EXPECT_EQ(join_urls(options.initial_advertise_peer_urls), each.peers);
+    EXPECT_EQ(options.initial_cluster, each.cluster);
+  }
+}
+
+TEST(CommandLine, WithoutADefaultHostTheDefaultsStayAndThatIsSaid) {
+  const Strings flags = {"--name=m", "--listen-peer-urls=http://0.0.0.0:7380"};
+  const auto outcome = parse_options(flags, {}, [] { return absl::NotFoundError("no route"); });
+  ASSERT_TRUE(std::holds_alternative<Parsed>(outcome));
+  const auto& [options, notices] = std::get<Parsed>(outcome);
+  EXPECT_EQ(join_urls(options.initial_advertise_peer_urls), "http://localhost:2380");
+  EXPECT_TRUE(std::ranges::any_of(notices, [](const Notice& notice) {
+    return notice.message == "failed to detect default host";
+  }));
+}
+
+TEST(CommandLine, ClientsAreToldTheDefaultHostWhereTheDefaultIsAskedFor) {
+  const Strings flags = {"--listen-client-urls=http://0.0.0.0:7379",
+                         "--advertise-client-urls=http://localhost:2379"};
+  const auto outcome = parse_options(flags, {}, [] { return std::string("2001:db8::7"); });
+  ASSERT_TRUE(std::holds_alternative<Parsed>(outcome));
+  EXPECT_EQ(join_urls(std::get<Parsed>(outcome).options.advertise_client_urls),
+            "http://[2001:db8::7]:7379");
+}
+
 TEST(CommandLine, WrongFlagsExitWithTwoAndSayWhy) {
   const std::pair<Strings, const char*> cases[] = {
       {{"--nam=a"}, "flag provided but not defined: -nam; did you mean --name?"},
