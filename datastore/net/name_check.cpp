@@ -79,13 +79,76 @@ struct NameCheck::Queue {
     std::vector<std::string> names;
     Pending answer;
     std::function<void()> done;
+
+    bool is_same(const Question& other) const {
+      return address == other.address && names == other.names;
+    }
+    /// Whoever asked has let go of the answer.
+    bool is_abandoned() const { return answer.use_count() == 1; }
   };
+  using QuestionPtr = std::shared_ptr<const Question>;
+
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<Question> waiting;  // guarded by mutex, as all below
-  bool started = false;
+  // All guarded by mutex.
+  std::deque<QuestionPtr> waiting;
+  std::vector<QuestionPtr> under_way;  // one per busy thread
+  std::size_t threads = 0;
   bool stopped = false;
+
+  /// A thread, which keeps the queue.
+  static void run(const std::shared_ptr<Queue>& queue);
+  /// Takes the question that waited longest of those that nobody asks now; null if there is none.
+  QuestionPtr take_next();
+  /// Takes all that wait for the same answer.
+  std::vector<QuestionPtr> take_same(const Question& question);
 };
+
+NameCheck::Queue::QuestionPtr NameCheck::Queue::take_next() {
+  std::erase_if(waiting, [](const QuestionPtr& each) { return each->is_abandoned(); });
+  const auto next = std::ranges::find_if(waiting, [this](const QuestionPtr& each) {
+    return std::ranges::none_of(under_way,
+                                [&](const QuestionPtr& busy) { return busy->is_same(*each); });
+  });
+  if (next == waiting.end()) return nullptr;
+  QuestionPtr question = *next;
+  waiting.erase(next);
+  under_way.push_back(question);
+  return question;
+}
+
+std::vector<NameCheck::Queue::QuestionPtr> NameCheck::Queue::take_same(const Question& question) {
+  std::vector<QuestionPtr> same;
+  std::erase_if(waiting, [&](const QuestionPtr& each) {
+    if (!each->is_same(question)) return false;
+    same.push_back(each);
+    return true;
+  });
+  return same;
+}
+
+void NameCheck::Queue::run(const std::shared_ptr<Queue>& queue) {
+  std::unique_lock<std::mutex> lock(queue->mutex);
+  QuestionPtr question;
+  while (true) {
+    queue->changed.wait(
+        lock, [&] { return queue->stopped || (question = queue->take_next()) != nullptr; });
+    if (queue->stopped) return;
+    lock.unlock();
+    const bool yes = address_has_name(question->address, question->names);
+    lock.lock();
+    std::erase(queue->under_way, question);
+    std::vector<QuestionPtr> answered = queue->take_same(*question);
+    answered.push_back(std::move(question));
+    lock.unlock();
+    for (const QuestionPtr& each : answered) {
+      each->answer->store(yes ? Answer::kYes : Answer::kNo);
+      each->done();
+    }
+    answered.clear();
+    lock.lock();
+  }
+}
 
 NameCheck::NameCheck() : queue_(std::make_shared<Queue>()) {
 }
@@ -105,28 +168,15 @@ NameCheck::Pending NameCheck::ask(std::string address, std::vector<std::string> 
     answer->store(Answer::kTooManyWaiting);
     return answer;
   }
-  queue_->waiting.push_back({std::move(address), std::move(names), answer, std::move(done)});
+  queue_->waiting.push_back(std::make_shared<const Queue::Question>(
+      Queue::Question{std::move(address), std::move(names), answer, std::move(done)}));
   queue_->changed.notify_one();
-  if (!std::exchange(queue_->started, true)) {
-    std::thread([queue = queue_] { work(queue); }).detach();
+  const std::size_t idle = queue_->threads - queue_->under_way.size();
+  if (queue_->threads < kMaxThreads && queue_->waiting.size() > idle) {
+    ++queue_->threads;
+    std::thread([queue = queue_] { Queue::run(queue); }).detach();
   }
   return answer;
-}
-
-void NameCheck::work(const std::shared_ptr<Queue>& queue) {
-  std::unique_lock<std::mutex> lock(queue->mutex);
-  while (true) {
-    queue->changed.wait(lock, [&] { return queue->stopped || !queue->waiting.empty(); });
-    if (queue->stopped) return;
-    Queue::Question question = std::move(queue->waiting.front());
-    queue->waiting.pop_front();
-    lock.unlock();
-    const bool yes = address_has_name(question.address, question.names);
-    question.answer->store(yes ? Answer::kYes : Answer::kNo);
-    question.done();
-    question = {};
-    lock.lock();
-  }
 }
 
 }  // namespace holdfast::net

@@ -11,11 +11,13 @@ namespace holdfast::net {
 /// Asks DNS whether an address is one of some host names: first by the address's own names, where a
 /// wildcard "*.example.org" counts, then by each name's addresses. Source: etcd-facts 1.7.
 ///
-/// One thread, started by the first question and one question at a time; at most kMaxWaiting wait.
-/// Any thread may ask. Destroying it does not wait for a name server: a lookup under way is left to
-/// end by itself.
+/// A few threads, started by the first questions. The same question asked again meanwhile is asked
+/// once, so that somebody whose names hang takes up one thread however often it calls; a question
+/// that nobody waits for any more is not asked. At most kMaxWaiting wait. Any thread may ask.
+/// Destroying it does not wait for a name server: a lookup under way is left to end by itself.
 class NameCheck {
  public:
+  static constexpr std::size_t kMaxThreads = 4;
   static constexpr std::size_t kMaxWaiting = 256;
 
   enum class Answer : std::uint8_t { kPending, kYes, kNo, kTooManyWaiting };
@@ -33,11 +35,10 @@ class NameCheck {
 
  private:
   struct Queue;
-  static void work(const std::shared_ptr<Queue>& queue);
   std::shared_ptr<Queue> queue_;
 };
 
-/// The question itself, blocking on DNS. For NameCheck's thread, and tests.
+/// The question itself, blocking on DNS. For NameCheck's threads, and tests.
 bool address_has_name(const std::string& address, const std::vector<std::string>& names);
 
 }  // namespace holdfast::net

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -347,6 +348,23 @@ TEST(NameCheck, AsksForwardAndNeverForWildcards) {
   EXPECT_TRUE(address_has_name("127.0.0.1", {"no-such-host.invalid", "localhost"}));
   EXPECT_FALSE(address_has_name("127.0.0.1", {"*.invalid"}));
   EXPECT_FALSE(address_has_name("not an address", {"localhost"}));
+}
+
+TEST(NameCheck, TellsEveryoneWhoAsksTheSame) {
+  NameCheck check;
+  std::vector<NameCheck::Pending> answers;
+  constexpr int kAsked = 20;
+  const auto told = std::make_shared<std::atomic<int>>(0);
+  const auto all = std::make_shared<std::promise<void>>();
+  for (int i = 0; i < kAsked; ++i) {
+    answers.push_back(check.ask("127.0.0.1", {i % 2 == 0 ? "localhost" : "*.invalid"}, [told, all] {
+      if (++*told == kAsked) all->set_value();
+    }));
+  }
+  ASSERT_EQ(all->get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    EXPECT_EQ(answers[i]->load(), i % 2 == 0 ? NameCheck::Answer::kYes : NameCheck::Answer::kNo);
+  }
 }
 
 /// Both ends are ours: two transports on a socket pair.
