@@ -5,6 +5,7 @@
 #   HOLDFAST_BIN    the store under its control plane (build/release/bin/holdfast)
 #   HOLDFAST_TOOLS  the Go programs (build/tools)
 #   HOLDFAST_NODE   what `prepare` makes for all clusters (build/node)
+#   K8S_NICE        how far its processes stand back behind the machine's others (5)
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 here=$root/deploy/node
 state=$(realpath -m "${K8S_DIR:-$root/build/k8s}")
