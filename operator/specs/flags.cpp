@@ -19,8 +19,8 @@ std::string listen_url(std::string_view scheme, std::uint16_t port) {
 
 /// Clients in both schemes, where both are accepted: told apart by what they say first.
 std::string client_listen_urls(api::TlsMode mode) {
-  const std::string plain = listen_url("http", api::kClientPort);
-  const std::string secure = listen_url("https", api::kClientPort);
+  std::string plain = listen_url("http", api::kClientPort);
+  std::string secure = listen_url("https", api::kClientPort);
   switch (mode) {
     case api::TlsMode::kOff:
       return plain;

@@ -54,10 +54,11 @@ inline api::HoldfastCluster full_cluster() {
   pods.topology_spread_constraints =
       nlohmann::json::array({{{"maxSkew", 1},
                               {"topologyKey", "topology.kubernetes.io/zone"},
-                              {"whenUnsatisfiable", "DoNotSchedule"}}});
+                              {"whenUnsatisfiable", "DoNotSchedule"},
+                              {"labelSelector", {{"matchLabels", {{"team", "storage"}}}}}}});
   pods.node_selector = {{"pool", "stores"}};
   pods.tolerations = nlohmann::json::array({{{"key", "stores"}, {"operator", "Exists"}}});
-  pods.priority_class_name = "system-important";
+  pods.priority_class_name = "important";
   pods.labels = {{"team", "storage"}, {"holdfast.dev/role", "leader"}};
   pods.annotations = {{"example.com/scrape", "yes"}, {"holdfast.dev/spec-hash", "mine"}};
   spec.service = {.type = api::ServiceType::kLoadBalancer,
