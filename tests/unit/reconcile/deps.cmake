@@ -1,0 +1,1 @@
+include(unit/reconcile/certificate_mutants.cmake)
