@@ -67,7 +67,8 @@ void Informer::run() {
     if (!listing) {
       metrics_.count_watch_restart(name_, is_expired(status) ? "expired" : "error");
     }
-    if (!listing && (is_expired(status) || ++failed_watches_ >= kMaxFailedWatches)) {
+    if (!listing &&
+        (version_refused_ || is_expired(status) || ++failed_watches_ >= kMaxFailedWatches)) {
       version_.clear();
       failed_watches_ = 0;
     }
@@ -137,6 +138,7 @@ absl::Status Informer::watch() {
       .timeout = options_.shortest_watch + std::chrono::seconds(prng_.below(spread + 1)),
       .cancellation = &cancellation_};
   const auto began = std::chrono::steady_clock::now();
+  version_refused_ = false;
   LineSplitter lines(options_.max_event_bytes);
   absl::Status problem;
   const absl::Status ended =
@@ -168,6 +170,8 @@ absl::Status Informer::take_line(std::string_view line) {
   }
   absl::StatusOr<WatchEvent> event = parse_watch_event(line);
   if (!event.ok()) {
+    // An ERROR event, whatever its code, means that the server cannot go on from this version.
+    version_refused_ = api_error(event.status()).has_value();
     return event.status();
   }
   std::string version(resource_version_of(event->object));

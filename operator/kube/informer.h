@@ -103,7 +103,8 @@ class Informer {
   // The thread's own.
   Prng prng_;
   Backoff backoff_;
-  std::string version_;     // empty: list first
+  std::string version_;  // empty: list first
+  bool version_refused_ = false;
   int failed_watches_ = 0;  // in a row, without an event
 };
 

@@ -81,7 +81,6 @@ RestClient::RestClient(Config config, RestClientOptions options, telemetry::Logg
     : options_(std::move(options)),
       log_(log),
       metrics_(metrics),
-      clock_(clock),
       transport_(std::move(config), options_.transport, clock),
       rate_(options_.requests_per_second, options_.burst, std::chrono::steady_clock::now()),
       prng_(std::random_device{}()) {

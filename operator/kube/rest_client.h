@@ -67,7 +67,6 @@ class RestClient final : public Client {
   const RestClientOptions options_;
   telemetry::Logger& log_;
   RequestMetrics& metrics_;
-  const Clock& clock_;
   Transport transport_;
 
   std::mutex mutex_;  // guards all below

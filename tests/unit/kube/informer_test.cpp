@@ -151,6 +151,31 @@ TEST_F(InformerTest, ExpiredInsideAnErrorEventListsAgainAndReportsTheDifference)
   informer_->stop();
 }
 
+TEST_F(InformerTest, AnyErrorEventListsAgain) {
+  ScriptedServer* self = nullptr;
+  std::atomic<int> lists{0};
+  ScriptedServer server([&](int, const Heard& request, const Send& send) {
+    if (!is_watch(request)) {
+      send(answer(200, list_of({object("a", 1)}, std::to_string(50 + ++lists))));
+      return true;
+    }
+    send(chunked_head());
+    if (has(request, "resourceVersion=51")) {
+      const Json error = *parse_json(status_body(500, "InternalError", "no previous value"));
+      send(chunk(event("ERROR", error)));
+      send("0\r\n\r\n");
+      return true;
+    }
+    self->hold();
+    return false;
+  });
+  self = &server;
+  start(server);
+  EXPECT_TRUE(eventually([&] { return lists.load() == 2; }));
+  informer_->stop();
+  EXPECT_EQ(seen(), "+a");
+}
+
 TEST_F(InformerTest, GoneAsAnAnswerListsAgain) {
   ScriptedServer* self = nullptr;
   std::atomic<int> lists{0};
