@@ -55,20 +55,29 @@ server-side apply, which is the verb patch, and create where there is nothing ye
 {{- end }}
 {{- end -}}
 
-{{- /* Of things that are in no namespace: which zone a member is in and whether its node is gone;
-       whether a class can expand volumes. */ -}}
+{{- /* Of things that are in no namespace: in which zone a member's node is, and whether it is gone;
+       whether a class can expand volumes; where a volume is that no Pod uses. The operator does
+       without the nodes if it has to (rbac.clusterReads). */ -}}
 {{- define "holdfast.clusterRules" -}}
 - apiGroups: [""]
   resources: [nodes]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [persistentvolumes]
+  verbs: [get]
 - apiGroups: [storage.k8s.io]
   resources: [storageclasses]
-  verbs: [get, list, watch]
+  verbs: [get]
 {{- end -}}
 
-{{- /* In the operator's own namespace: which of its replicas works. */ -}}
+{{- /* In the operator's own namespace: which of its replicas works. A right to create cannot be
+       bound to a name. */ -}}
 {{- define "holdfast.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, create, update]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [holdfast-operator]
+  verbs: [get, update]
 {{- end -}}

@@ -2,6 +2,8 @@ package chart
 
 import (
 	"bytes"
+	"encoding/json"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -119,6 +121,55 @@ func TestOptionalKindsAreMadeOnlyWhereTheyAre(t *testing.T) {
 			t.Errorf("rights on %s do not follow its presence", group)
 		}
 	}
+}
+
+// TestDashboardsAskForMetricsThatThereAre finds each metric that a dashboard or an alert of the chart
+// asks for in the source that makes it.
+func TestDashboardsAskForMetricsThatThereAre(t *testing.T) {
+	made := sourcesOf(t, "datastore", "operator")
+	dashboards, _ := filepath.Glob(filepath.Join(folder(), "files/dashboards/*.json"))
+	rules := documentsOf(mustRender(t, values{}, optionalKinds), "PrometheusRule")
+	if len(dashboards) == 0 || len(rules) != 1 {
+		t.Fatalf("%d dashboards, %d sets of alerts", len(dashboards), len(rules))
+	}
+	texts := rules
+	for _, file := range dashboards {
+		content, err := os.ReadFile(file)
+		if err != nil || !json.Valid(content) {
+			t.Fatalf("%s: %v: is not JSON", file, err)
+		}
+		texts = append(texts, string(content))
+	}
+	metrics := map[string]bool{}
+	for _, metric := range regexp.MustCompile(`\b(etcd|holdfast)_[a-z_]+`).FindAllString(strings.Join(texts, "\n"), -1) {
+		metrics[metric] = true
+	}
+	for metric := range metrics {
+		if name := strings.TrimSuffix(metric, "_bucket"); !strings.Contains(made, `"`+name+`"`) {
+			t.Errorf("nothing makes %s", metric)
+		}
+	}
+	t.Logf("%d metrics", len(metrics))
+}
+
+// sourcesOf returns the C++ sources below the trees, all in one.
+func sourcesOf(t *testing.T, trees ...string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, tree := range trees {
+		err := filepath.WalkDir(filepath.Join(member.Root(), tree), func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".cpp" {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			all.Write(content)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all.String()
 }
 
 // suite is an API server with the namespaces that the values name.
@@ -292,10 +343,12 @@ func (s suite) rights() {
 	s.expect("one namespace", []right{
 		{"", "list", "secrets", false}, {"", "get", "secrets", false}, {"data", "get", "secrets", false}, {home, "get", "secrets", false},
 		{"data", "list", "holdfast.dev/holdfastclusters", false}, {"", "list", "pods", false}, {"data", "create", "pods", false},
-		{"", "list", "nodes", true}, {"", "watch", "storage.k8s.io/storageclasses", true},
-		{home, "create", "coordination.k8s.io/leases", true}, {home, "update", "coordination.k8s.io/leases", true},
+		{"", "list", "nodes", true}, {"", "get", "storage.k8s.io/storageclasses", true}, {"", "get", "persistentvolumes", true},
+		{home, "create", "coordination.k8s.io/leases", true}, {home, "update", "coordination.k8s.io/leases", false},
 		{"apps", "create", "coordination.k8s.io/leases", false}, {home, "list", "coordination.k8s.io/leases", false},
 	})
+	s.helm("upgrade", release, folder(), "--namespace", home, "--set", "watchNamespaces={apps},rbac.clusterReads=false")
+	s.expect("one namespace alone", append(needed("apps"), right{"", "list", "nodes", false}, right{"", "get", "persistentvolumes", false}))
 	s.helm("upgrade", release, folder(), "--namespace", home, "--reset-values")
 	s.expect("all namespaces", append(needed("data"), never("data")...))
 	s.expect("all namespaces", []right{{"", "list", "secrets", true}, {"", "list", "holdfast.dev/holdfastclusters", true}})

@@ -112,7 +112,7 @@ func combinations() []combination {
 		{{name: "one replica", set: values{"replicas": 1}}, {name: "two replicas"}},
 		{{name: "plain Kubernetes"}, {name: "monitored", optional: true}},
 		{{name: "own roles"}, {name: "given account", set: values{
-			"rbac":           values{"create": false, "aggregate": false},
+			"rbac":           values{"create": false, "clusterReads": false, "aggregate": false},
 			"serviceAccount": values{"create": false, "name": "given"}}}},
 		{{name: "defaults"}, {name: "everything", set: everything()}},
 	}
