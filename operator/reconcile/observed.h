@@ -36,7 +36,10 @@ struct Wishes {
   std::int64_t generation = 0;
   /// 0 (hibernated), 1, 3, 5, 7 or 9.
   int replicas = 3;
+  /// Its version is one that rule 15 lets the members go to from what they run (versions.h).
   Template pod;
+  /// Why spec.version is not what `pod` has; empty: it is.
+  std::string version_refusal;
   std::int64_t volume_bytes = 0;
   /// Empty: the default class, which is never a reason to replace a member.
   std::string storage_class;
@@ -72,6 +75,10 @@ struct Operation {
   Kind kind = Kind::kBootstrap;
   Ordinal ordinal = 0;
   Seconds started_at = 0;
+  /// Restart only: the Pod that has to go. The operation is done when another is healthy.
+  std::string pod_uid;
+  /// The HoldfastOperation that asked for it, by name; empty: the planner's own.
+  std::string request;
   /// RecoverQuorum only: the survivor was seen to stand alone, the forcing flag has done its work.
   bool forced = false;
 
@@ -96,6 +103,9 @@ struct Memory {
   Ordinal next_ordinal = 0;
   /// Registered members as last confirmed by a quorum; kept while no quorum answers.
   std::set<Ordinal> members;
+  /// Members that a quorum recovery left behind. Their volumes are kept until the user deletes
+  /// them: they may hold writes that the survivor never had.
+  std::set<Ordinal> aside;
   std::optional<Operation> operation;
   std::optional<Parked> parked;
   /// Since when fewer than a quorum of voters are healthy.
@@ -141,6 +151,7 @@ struct Pod {
   Start start = Start::kJoin;
   /// The members it was told of, itself included; counts only until it has joined.
   std::set<Ordinal> joining;
+  Seconds created_at = 0;
 
   friend bool operator==(const Pod&, const Pod&) = default;
 };
@@ -176,8 +187,8 @@ struct Member {
   std::optional<Pod> pod;
   std::optional<Registration> registration;
   std::optional<Answers> answers;
-  /// Since when it is not healthy, by the Pod's and this operator's record.
-  std::optional<Seconds> unhealthy_since;
+  /// Since when it does not take part, as status remembers it.
+  std::optional<Seconds> absent_since;
   std::string zone;
 
   friend bool operator==(const Member&, const Member&) = default;
@@ -201,11 +212,13 @@ struct Observed {
   Memory memory;
   /// One for each ordinal of which there is a volume, a Pod or a registration; ascending.
   std::vector<Member> members;
-  /// The member list came through a quorum in this pass. Otherwise every registration is absent.
+  /// The member list came through a quorum of the latched cluster in this pass. Otherwise every
+  /// registration is absent.
   bool list_confirmed = false;
-  /// Registered members that are no ordinal of this cluster, added by hand or joined: never
-  /// touched.
-  int strangers = 0;
+  /// Registered voters that are no ordinal of this cluster, added by hand or joined: never touched,
+  /// always counted.
+  int stranger_voters = 0;
+  int stranger_voters_taking_part = 0;
   std::vector<Request> requests;
 };
 

@@ -15,6 +15,8 @@ namespace holdfast::reconcile {
 
 struct CreateVolume {
   Ordinal ordinal = 0;
+  /// Latched on it from the start; none for the seed's.
+  std::optional<ClusterId> cluster_id;
   friend bool operator==(const CreateVolume&, const CreateVolume&) = default;
 };
 /// Writes the cluster's ID on a volume: from then on it forbids a bootstrap (rule 7).
@@ -107,6 +109,8 @@ struct Plan {
   /// At most one step that changes who takes part.
   std::optional<Step> disruptive;
   std::optional<Waiting> waiting;
+  /// A volume that should be larger and can't be grown by its driver.
+  std::optional<Waiting> storage;
   std::vector<Announcement> announcements;
   std::vector<Finished> finished;
   /// Rule 10: minAvailable of the PodDisruptionBudget; none for a cluster of one.

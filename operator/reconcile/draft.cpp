@@ -1,0 +1,99 @@
+#include "operator/reconcile/draft.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace holdfast::reconcile {
+
+std::string name_of(Ordinal ordinal) {
+  return absl::StrCat("member ", ordinal);
+}
+
+void Draft::park(const std::string& why) {
+  const Operation operation = *memory().operation;
+  memory().parked = Parked{operation.kind, operation.ordinal, wishes().generation, now()};
+  warn(absl::StrCat(to_string(operation.kind), "Parked"),
+       absl::StrCat(to_string(operation.kind), " of ", name_of(operation.ordinal),
+                    " did not end within ", wishes().progress_deadline_seconds, " s: ", why,
+                    "; tried again when the spec changes, or after as long again"));
+  finish();
+}
+
+bool Draft::is_parked(Operation::Kind kind) const {
+  const auto& parked = plan.memory.parked;
+  return parked && parked->kind == kind && parked->generation == wishes().generation &&
+         now() - parked->since <= wishes().progress_deadline_seconds;
+}
+
+namespace {
+
+std::string name(const CreateVolume& step) {
+  return absl::StrCat("CreateVolume ", step.ordinal);
+}
+std::string name(const LatchVolume& step) {
+  return absl::StrCat("LatchVolume ", step.ordinal);
+}
+std::string name(const GrowVolume& step) {
+  return absl::StrCat("GrowVolume ", step.ordinal, " to ", step.bytes, " bytes");
+}
+std::string name(const DeleteVolume& step) {
+  return absl::StrCat("DeleteVolume ", step.ordinal);
+}
+std::string name(const CreatePod& step) {
+  switch (step.start) {
+    case Start::kNewCluster:
+      return absl::StrCat("CreatePod ", step.ordinal, " as seed");
+    case Start::kForceAlone:
+      return absl::StrCat("CreatePod ", step.ordinal, " forced alone");
+    case Start::kJoin:
+      break;
+  }
+  return absl::StrCat("CreatePod ", step.ordinal);
+}
+std::string name(const DeletePod& step) {
+  return absl::StrCat("DeletePod ", step.ordinal);
+}
+std::string name(const AddLearner& step) {
+  return absl::StrCat("AddLearner ", step.ordinal);
+}
+std::string name(const PromoteLearner& step) {
+  return absl::StrCat("PromoteLearner ", step.ordinal);
+}
+std::string name(const RemoveMember& step) {
+  return absl::StrCat("RemoveMember ", step.ordinal);
+}
+std::string name(const MoveLeader& step) {
+  return absl::StrCat("MoveLeader ", step.from, " to ", step.to);
+}
+std::string name(const RemoveFinalizer& /*step*/) {
+  return "RemoveFinalizer";
+}
+
+}  // namespace
+
+std::string to_string(const Step& step) {
+  return std::visit([](const auto& kind) { return name(kind); }, step);
+}
+
+std::string to_string(Operation::Kind kind) {
+  switch (kind) {
+    case Operation::Kind::kBootstrap:
+      return "Bootstrap";
+    case Operation::Kind::kGrow:
+      return "Grow";
+    case Operation::Kind::kShrink:
+      return "Shrink";
+    case Operation::Kind::kReplace:
+      return "Replace";
+    case Operation::Kind::kRestart:
+      return "Restart";
+    case Operation::Kind::kFence:
+      return "Fence";
+    case Operation::Kind::kMoveLeader:
+      return "MoveLeader";
+    case Operation::Kind::kRecoverQuorum:
+      return "RecoverQuorum";
+  }
+  return "";
+}
+
+}  // namespace holdfast::reconcile

@@ -1,0 +1,100 @@
+#include "operator/reconcile/facts.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "operator/reconcile/mutants.h"
+
+namespace holdfast::reconcile {
+
+Facts::Facts(const Observed& seen) : seen_(seen) {
+  for (const Member& member : seen.members) {
+    if (member.answers) furthest_ = std::max(furthest_, member.answers->raft_index);
+  }
+  for (const Member& member : seen.members) {
+    if (!member.registration) continue;
+    (member.registration->learner ? learners_ : voters_).push_back(&member);
+  }
+  voters_taking_part_ = seen.stranger_voters_taking_part;
+  for (const Member* voter : voters_) voters_taking_part_ += takes_part(*voter) ? 1 : 0;
+  for (const Member* voter : voters_) {
+    if (voter->answers && voter->answers->leader == voter->registration->id) leader_ = voter;
+  }
+}
+
+const Member* Facts::find(Ordinal ordinal) const {
+  for (const Member& member : seen_.members) {
+    if (member.ordinal == ordinal) return &member;
+  }
+  return nullptr;
+}
+
+bool Facts::takes_part(const Member& member) const {
+  if (!member.registration || !member.answers) return false;
+  if (!member.pod || member.pod->deleting || !member.pod->running) return false;
+  const Answers& answers = *member.answers;
+  if (seen_.memory.cluster_id && answers.cluster_id != *seen_.memory.cluster_id) return false;
+  if (answers.corrupt_alarm) return false;
+  if (member.registration->learner || planted(Mutant::kLocalAnswerIsHealth)) {
+    return answers.serializable;
+  }
+  return answers.linearizable && furthest_.value - answers.raft_index.value <= kSmallLagEntries;
+}
+
+bool Facts::is_healthy(const Member& member) const {
+  return takes_part(member) && !member.answers->nospace_alarm;
+}
+
+bool Facts::is_caught_up(const Member& learner) const {
+  if (planted(Mutant::kPromoteTooSoon)) return learner.answers.has_value();
+  return is_healthy(learner) &&
+         furthest_.value - learner.answers->raft_index.value <= kSmallLagEntries;
+}
+
+bool Facts::all_healthy() const {
+  if (planted(Mutant::kNoHealthGate)) return true;
+  const auto fine = [this](const Member* member) {
+    return is_healthy(*member) || wishes().fenced.contains(member->ordinal);
+  };
+  return std::all_of(voters_.begin(), voters_.end(), fine) &&
+         std::all_of(learners_.begin(), learners_.end(), fine);
+}
+
+bool Facts::may_stop(const Member& voter) const {
+  if (!takes_part(voter) || planted(Mutant::kStopBelowQuorum)) return true;
+  return voters_taking_part_ - 1 >= quorum_of(all_voters());
+}
+
+bool Facts::may_leave(const Member& voter) const {
+  const int left = all_voters() - 1;
+  if (left == 0) return false;
+  if (planted(Mutant::kLeaveBelowQuorum)) return true;
+  return voters_taking_part_ - (takes_part(voter) ? 1 : 0) >= quorum_of(left);
+}
+
+bool Facts::is_doomed(const Member& member) const {
+  return !member.volume || member.volume->lost || member.volume->deleting;
+}
+
+bool Facts::is_outdated(const Member& member) const {
+  return member.pod && member.pod->pod.hash != wishes().pod.hash;
+}
+
+bool Facts::is_misplaced(const Member& member) const {
+  return member.volume && !wishes().storage_class.empty() &&
+         member.volume->storage_class != wishes().storage_class;
+}
+
+const Member* Facts::successor_of(const Member& voter) const {
+  const Member* best = nullptr;
+  const auto rank = [this](const Member& member) {
+    return std::tuple(!is_doomed(member), !is_outdated(member), member.answers->raft_index);
+  };
+  for (const Member* other : voters_) {
+    if (other == &voter || !is_healthy(*other)) continue;
+    if (best == nullptr || rank(*other) > rank(*best)) best = other;
+  }
+  return best;
+}
+
+}  // namespace holdfast::reconcile
