@@ -184,6 +184,14 @@ void fields(auto& visit, is<OperationInFlight> auto& operation) {
   visit("startedAt", operation.started_at);
   visit("stepStartedAt", operation.step_started_at);
   visit("requestedBy", operation.requested_by);
+  visit("podUID", operation.pod_uid);
+}
+
+void fields(auto& visit, is<ParkedOperation> auto& parked) {
+  visit("type", parked.type);
+  visit("member", parked.member);
+  visit("generation", parked.generation);
+  visit("since", parked.since);
 }
 
 void fields(auto& visit, is<MemberStatus> auto& member) {
@@ -251,6 +259,8 @@ void fields(auto& visit, is<ClusterStatus> auto& status) {
   visit("members", status.members);
   visit("foreignMembers", status.foreign_members);
   visit("quorumLostSince", status.quorum_lost_since);
+  visit("parked", status.parked);
+  visit("membersAside", status.members_aside);
   visit("lastBackup", status.last_backup);
   visit("conditions", status.conditions);
 }

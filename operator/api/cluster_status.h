@@ -47,8 +47,20 @@ struct OperationInFlight {
   std::optional<absl::Time> step_started_at;
   /// The HoldfastOperation that asked for it; empty if the operator decided it.
   std::string requested_by;
+  /// Of a restart: the Pod that has to go.
+  std::string pod_uid;
 
   friend bool operator==(const OperationInFlight&, const OperationInFlight&) = default;
+};
+
+/// A change that did not come to its end in time and stands aside.
+struct ParkedOperation {
+  std::string type;
+  std::string member;
+  std::int64_t generation = 0;
+  absl::Time since;
+
+  friend bool operator==(const ParkedOperation&, const ParkedOperation&) = default;
 };
 
 enum class MemberRole { kUnknown, kLeader, kFollower, kLearner };
@@ -160,6 +172,9 @@ struct ClusterStatus {
   std::int32_t foreign_members = 0;
   /// Since when no quorum answers; absent while one does.
   std::optional<absl::Time> quorum_lost_since;
+  std::optional<ParkedOperation> parked;
+  /// Names of members that a quorum recovery left behind; their volumes are kept.
+  std::vector<std::string> members_aside;
   std::optional<LastBackup> last_backup;
   Conditions conditions;
 
