@@ -1,0 +1,307 @@
+#include "operator/observe/assemble.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "operator/api/names.h"
+#include "operator/api/quantity.h"
+#include "operator/observe/memory.h"
+#include "operator/specs/pod.h"
+
+namespace holdfast::observe {
+
+namespace {
+
+using kube::Json;
+using kube::Object;
+using reconcile::Observed;
+
+constexpr std::string_view kOwnerUidPath = "ownerReferences";
+
+bool is_deleting(const Json& object) {
+  return !kube::text_at(object, {"metadata", "deletionTimestamp"}).empty();
+}
+
+reconcile::Seconds created_at(const Json& object) {
+  absl::Time time;
+  std::string error;
+  const std::string text(kube::text_at(object, {"metadata", "creationTimestamp"}));
+  return absl::ParseTime(absl::RFC3339_full, text, &time, &error) ? absl::ToUnixSeconds(time) : 0;
+}
+
+reconcile::Start start_of(specs::Start start) {
+  switch (start) {
+    case specs::Start::kNewCluster:
+      return reconcile::Start::kNewCluster;
+    case specs::Start::kJoinExisting:
+      return reconcile::Start::kJoin;
+    case specs::Start::kForceNewCluster:
+      return reconcile::Start::kForceAlone;
+  }
+  return reconcile::Start::kJoin;
+}
+
+/// Evicted or ended for good: the kubelet never starts it again.
+bool has_ended(const Json& pod) {
+  const auto phase = kube::text_at(pod, {"status", "phase"});
+  return phase == "Failed" || phase == "Succeeded";
+}
+
+reconcile::Pod pod_of(const Snapshot& snapshot, const Json& object) {
+  const specs::PodOrigin origin = specs::pod_origin(object);
+  reconcile::Pod pod;
+  pod.uid = std::string(kube::uid_of(object));
+  pod.ours = is_ours(snapshot, object);
+  pod.deleting = is_deleting(object);
+  pod.running = kube::text_at(object, {"status", "phase"}) == "Running";
+  // For the planner one that has ended is as one whose node is gone: nothing to wait for, make
+  // another.
+  pod.node_gone = is_node_gone(snapshot, object) || has_ended(object);
+  pod.pod = {origin.template_hash, origin.version};
+  pod.start = start_of(origin.start);
+  pod.joining.insert(origin.joining.begin(), origin.joining.end());
+  pod.created_at = created_at(object);
+  return pod;
+}
+
+reconcile::Volume volume_of(const Snapshot& snapshot, const LookedUp& looked_up,
+                            const Json& object) {
+  reconcile::Volume volume;
+  volume.uid = std::string(kube::uid_of(object));
+  volume.ours = is_ours(snapshot, object);
+  volume.deleting = is_deleting(object);
+  volume.lost = kube::text_at(object, {"status", "phase"}) == "Lost" ||
+                looked_up.lost_claims.contains(std::string(kube::name_of(object)));
+  const auto id = api::parse_id(
+      kube::text_at(object, {"metadata", "annotations", api::annotation::kClusterId}));
+  if (id) volume.cluster_id = ClusterId{*id};
+  const auto size =
+      api::parse_quantity(kube::text_at(object, {"spec", "resources", "requests", "storage"}));
+  if (size.ok()) volume.requested_bytes = size->bytes;
+  volume.storage_class = std::string(kube::text_at(object, {"spec", "storageClassName"}));
+  volume.can_grow = looked_up.growing_classes.contains(volume.storage_class);
+  return volume;
+}
+
+std::string zone_of(const Snapshot& snapshot, const Json& pod) {
+  if (!snapshot.nodes) return "";
+  const auto node = snapshot.nodes->find(std::string(kube::text_at(pod, {"spec", "nodeName"})));
+  return node == snapshot.nodes->end() ? "" : node->second.zone;
+}
+
+bool has_alarm(const member::Probe& probe, member::AlarmType type, std::string_view word) {
+  const std::uint64_t self = probe.status->header.member_id;
+  if (probe.alarms.ok()) {
+    return std::any_of(probe.alarms->begin(), probe.alarms->end(), [&](const auto& alarm) {
+      return alarm.type == type && alarm.member_id == self;
+    });
+  }
+  // Without a quorum alarms cannot be listed; a member still says which of its own it knows.
+  return std::any_of(
+      probe.status->errors.begin(), probe.status->errors.end(), [&](const std::string& error) {
+        return absl::StrContains(error, absl::string_view(word.data(), word.size())) &&
+               absl::StrContains(error, absl::StrCat(self));
+      });
+}
+
+std::optional<reconcile::Answers> answers_of(const member::Probe& probe) {
+  if (!probe.status.ok()) return std::nullopt;
+  reconcile::Answers answers;
+  answers.cluster_id = ClusterId{probe.status->header.cluster_id};
+  answers.leader = MemberId{probe.status->leader_id};
+  answers.linearizable = probe.linearizable_read.ok();
+  answers.serializable = probe.serializable_read.ok();
+  answers.nospace_alarm = has_alarm(probe, member::AlarmType::kNoSpace, "NOSPACE");
+  answers.corrupt_alarm = has_alarm(probe, member::AlarmType::kCorrupt, "CORRUPT");
+  answers.raft_index = Index{probe.status->raft_index};
+  answers.version = probe.status->version;
+  return answers;
+}
+
+/// The list that counts in this pass; null if none does.
+const member::MemberList* confirmed_list(const std::map<int, member::Probe>& probes,
+                                         const std::optional<ClusterId>& latched) {
+  for (const auto& [ordinal, probe] : probes) {
+    if (!probe.confirmed_member_list.ok()) continue;
+    if (latched && ClusterId{probe.confirmed_member_list->cluster_id} != *latched) continue;
+    return &*probe.confirmed_member_list;
+  }
+  return nullptr;
+}
+
+std::optional<int> ordinal_of_member(const api::ObjectMeta& cluster,
+                                     const member::ListedMember& listed) {
+  for (const std::string& url : listed.peer_urls) {
+    if (const auto ordinal = ordinal_of_url(cluster, url)) return ordinal;
+  }
+  return std::nullopt;
+}
+
+class Assembly {
+ public:
+  explicit Assembly(const Snapshot& snapshot) : snapshot_(snapshot) {}
+
+  reconcile::Member& at(int ordinal) {
+    reconcile::Member& member = members_[ordinal];
+    member.ordinal = ordinal;
+    return member;
+  }
+
+  void add_objects(const LookedUp& looked_up) {
+    const std::string& name = snapshot_.cluster.metadata.name;
+    for (const Object& object : snapshot_.pods) {
+      const auto ordinal = api::ordinal_of(name, kube::name_of(*object));
+      if (!ordinal) continue;
+      at(*ordinal).pod = pod_of(snapshot_, *object);
+      at(*ordinal).zone = zone_of(snapshot_, *object);
+    }
+    for (const Object& object : snapshot_.claims) {
+      constexpr std::string_view kPrefix = "data-";
+      std::string_view claim = kube::name_of(*object);
+      if (!claim.starts_with(kPrefix)) continue;
+      const auto ordinal = api::ordinal_of(name, claim.substr(kPrefix.size()));
+      if (ordinal) at(*ordinal).volume = volume_of(snapshot_, looked_up, *object);
+    }
+  }
+
+  void add_list(const member::MemberList& list, const std::set<std::uint64_t>& answering,
+                Observed& observed) {
+    observed.list_confirmed = true;
+    for (const member::ListedMember& listed : list.members) {
+      if (const auto ordinal = ordinal_of_member(snapshot_.cluster.metadata, listed)) {
+        at(*ordinal).registration =
+            reconcile::Registration{MemberId{listed.id}, listed.is_learner, !listed.name.empty()};
+      } else if (!listed.is_learner) {
+        observed.stranger_voters += 1;
+        observed.stranger_voters_taking_part += answering.contains(listed.id) ? 1 : 0;
+      }
+    }
+  }
+
+  void add_answers(const std::map<int, member::Probe>& probes) {
+    for (const auto& [ordinal, probe] : probes) {
+      const auto found = members_.find(ordinal);
+      if (found != members_.end()) found->second.answers = answers_of(probe);
+    }
+  }
+
+  void add_absences() {
+    for (const api::MemberStatus& known : snapshot_.cluster.status.members) {
+      const auto ordinal = api::ordinal_of(snapshot_.cluster.metadata.name, known.name);
+      if (!ordinal || !known.not_ready_since) continue;
+      const auto found = members_.find(*ordinal);
+      if (found == members_.end()) continue;
+      found->second.absent_since = absl::ToUnixSeconds(*known.not_ready_since);
+    }
+  }
+
+  std::vector<reconcile::Member> members() const {
+    std::vector<reconcile::Member> all;
+    for (const auto& [ordinal, member] : members_) all.push_back(member);
+    return all;
+  }
+
+ private:
+  const Snapshot& snapshot_;
+  std::map<int, reconcile::Member> members_;
+};
+
+std::optional<reconcile::Request> request_of(const Snapshot& snapshot, const Json& object) {
+  using Kind = reconcile::Request::Kind;
+  const auto operation = api::read<api::HoldfastOperation>(object);
+  if (!operation.ok() || api::is_finished(*operation)) return std::nullopt;
+  if (operation->metadata.deletion_timestamp) return std::nullopt;
+  reconcile::Request request;
+  request.name = operation->metadata.name;
+  request.created_at = created_at(object);
+  std::string member;
+  const api::OperationAction& action = operation->spec.action;
+  if (const auto* move = std::get_if<api::MoveLeader>(&action)) {
+    request.kind = Kind::kMoveLeader;
+    member = move->member;
+  } else if (const auto* replace = std::get_if<api::ReplaceMember>(&action)) {
+    request.kind = Kind::kReplaceMember;
+    member = replace->member;
+  } else if (const auto* restart = std::get_if<api::Restart>(&action)) {
+    request.kind = Kind::kRestart;
+    member = restart->member;
+  } else if (const auto* recover = std::get_if<api::RecoverQuorum>(&action)) {
+    if (!recover->accept_data_loss) return std::nullopt;
+    request.kind = Kind::kRecoverQuorum;
+    member = recover->survivor;
+  } else {
+    return std::nullopt;  // not the planner's: actions/ does them
+  }
+  if (!member.empty()) {
+    // A name that is no member's is passed on as an ordinal that none has: the answer is "it is no
+    // member", not "all of them".
+    constexpr int kNobody = -1;
+    request.ordinal = api::ordinal_of(snapshot.cluster.metadata.name, member).value_or(kNobody);
+  }
+  return request;
+}
+
+}  // namespace
+
+bool is_ours(const Snapshot& snapshot, const Json& object) {
+  const std::string& uid = snapshot.cluster.metadata.uid;
+  if (kube::text_at(object, {"metadata", "annotations", api::annotation::kOwnerUid}) == uid) {
+    return true;
+  }
+  const Json* owners = kube::find_at(object, {"metadata", kOwnerUidPath});
+  if (owners == nullptr || !owners->is_array()) return false;
+  return std::any_of(owners->begin(), owners->end(),
+                     [&](const Json& owner) { return kube::text_at(owner, {"uid"}) == uid; });
+}
+
+bool is_node_gone(const Snapshot& snapshot, const Json& pod) {
+  const std::string node(kube::text_at(pod, {"spec", "nodeName"}));
+  return snapshot.nodes && !node.empty() && !snapshot.nodes->contains(node);
+}
+
+std::optional<int> ordinal_of_url(const api::ObjectMeta& cluster, const std::string& peer_url) {
+  absl::string_view rest = peer_url;
+  if (!absl::ConsumePrefix(&rest, "https://")) absl::ConsumePrefix(&rest, "http://");
+  const std::string_view host(rest.data(), rest.substr(0, rest.find(':')).size());
+  const std::string_view member = host.substr(0, host.find('.'));
+  const auto ordinal = api::ordinal_of(cluster.name, member);
+  if (!ordinal || host != api::member_host(cluster.name, cluster.ns, member)) return std::nullopt;
+  return *ordinal;
+}
+
+Observed assemble(const Snapshot& snapshot, const reconcile::Wishes& wishes,
+                  const std::map<int, member::Probe>& probes, const LookedUp& looked_up,
+                  absl::Time now) {
+  Observed observed;
+  observed.now = absl::ToUnixSeconds(now);
+  observed.wishes = wishes;
+  observed.memory = memory_of(snapshot.cluster);
+  std::set<std::uint64_t> answering;
+  for (const auto& [ordinal, probe] : probes) {
+    if (probe.status.ok() && probe.linearizable_read.ok()) {
+      answering.insert(probe.status->header.member_id);
+    }
+  }
+  Assembly assembly(snapshot);
+  assembly.add_objects(looked_up);
+  std::optional<ClusterId> latched = observed.memory.cluster_id;
+  if (const auto* list = confirmed_list(probes, latched)) {
+    assembly.add_list(*list, answering, observed);
+  }
+  assembly.add_answers(probes);
+  assembly.add_absences();
+  observed.members = assembly.members();
+  for (const Object& object : snapshot.operations) {
+    if (auto request = request_of(snapshot, *object)) observed.requests.push_back(*request);
+  }
+  std::stable_sort(observed.requests.begin(), observed.requests.end(),
+                   [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
+  return observed;
+}
+
+}  // namespace holdfast::observe

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "operator/member/client.h"
+#include "operator/observe/snapshot.h"
+
+namespace holdfast::observe {
+
+/// The members of one cluster that can be asked in this pass, by ordinal.
+using Members = std::map<int, std::shared_ptr<const member::Client>>;
+
+/// Connections to members, kept from one pass to the next: a member that is looked at every few
+/// seconds needs no new handshake each time. One is dropped with the Pod, or once the address or
+/// the certificates are others. Any thread.
+class MemberPool {
+ public:
+  explicit MemberPool(member::Timeouts timeouts = {}) : timeouts_(timeouts) {}
+
+  /// Those of the cluster's Pods that have an address, dialled at it under the member's own name:
+  /// no DNS is asked. `tls`: what the operator shows and trusts, if members speak TLS to clients.
+  Members of(const Snapshot& snapshot, const std::optional<member::TlsMaterial>& tls);
+
+  /// Ends the connections of a cluster that is gone.
+  void forget(const kube::ObjectKey& cluster);
+
+ private:
+  struct Entry {
+    std::string fingerprint;
+    std::shared_ptr<const member::Client> client;
+  };
+
+  const member::Timeouts timeouts_;
+  std::mutex mutex_;  // guards all below
+  /// By cluster, then by the Pod's UID.
+  std::map<kube::ObjectKey, std::map<std::string, Entry>> clusters_;
+};
+
+}  // namespace holdfast::observe

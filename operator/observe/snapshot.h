@@ -1,0 +1,33 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/api/cluster.h"
+#include "operator/api/operation.h"
+#include "operator/kube/json.h"
+#include "operator/kube/resource.h"
+
+namespace holdfast::observe {
+
+/// What is known of a node.
+struct Node {
+  std::string zone;
+};
+
+/// One cluster's objects as the caches have them at one time. Objects are shared, never changed.
+struct Snapshot {
+  kube::Object object;  ///< the HoldfastCluster as the API server sends it
+  api::HoldfastCluster cluster;
+  std::vector<kube::Object> pods;        ///< by key; those that carry the cluster's label
+  std::vector<kube::Object> claims;      ///< likewise
+  std::vector<kube::Object> operations;  ///< those that name the cluster, by key
+  /// Services, budgets, policies, accounts, ConfigMaps, Secrets and so on, by kind and name.
+  std::map<std::pair<std::string, std::string>, kube::Object> standing;
+  /// Absent: we may not read nodes, so none is ever known to be gone.
+  std::optional<std::map<std::string, Node>> nodes;
+};
+
+}  // namespace holdfast::observe
