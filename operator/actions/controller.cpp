@@ -1,0 +1,185 @@
+#include "operator/actions/controller.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "operator/member/fleet.h"
+#include "operator/observe/assemble.h"
+
+namespace holdfast::actions {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+/// After a change by members, which no object's event will tell of.
+constexpr milliseconds kAfterMemberStep{200};
+/// While the cache still shows what our own write has replaced.
+constexpr milliseconds kUntilCacheFollows{50};
+/// While something is under way.
+constexpr milliseconds kDuringOperation{1000};
+
+kube::WorkQueueOptions queue_options() {
+  kube::WorkQueueOptions options;
+  // A cluster that cannot be worked on is tried again every half minute at the latest: the API's
+  // own limits come first, and its users wait.
+  options.last_delay = milliseconds(30'000);
+  return options;
+}
+
+}  // namespace
+
+Controller::Controller(observe::Caches& caches, observe::Lookups& lookups, Executor& executor,
+                       kube::EventRecorder& events, telemetry::Logger& log,
+                       ControllerOptions options)
+    : caches_(caches),
+      lookups_(lookups),
+      executor_(executor),
+      events_(events),
+      log_(log),
+      options_(std::move(options)),
+      queue_(queue_options()),
+      since_(static_cast<std::size_t>(options_.workers)) {
+}
+
+Controller::~Controller() {
+  stop();
+}
+
+void Controller::start() {
+  for (std::size_t worker = 0; worker < since_.size(); ++worker) {
+    threads_.emplace_back([this, worker] { work(worker); });
+  }
+}
+
+void Controller::stop() {
+  queue_.shutdown();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+void Controller::trigger(const kube::ObjectKey& cluster) {
+  queue_.add(kube::to_text(cluster));
+}
+
+void Controller::lead(std::shared_ptr<const kube::Leadership> leadership) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    leadership_ = std::move(leadership);
+    superseded_.clear();
+  }
+  for (const kube::ObjectKey& cluster : caches_.clusters()) trigger(cluster);
+}
+
+void Controller::follow() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  leadership_.reset();
+}
+
+std::shared_ptr<const kube::Leadership> Controller::leadership() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return leadership_;
+}
+
+steady_clock::duration Controller::longest_wait() const {
+  steady_clock::duration longest = queue_.oldest_wait();
+  const auto now = steady_clock::now();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& since : since_) {
+    if (since) longest = std::max(longest, now - *since);
+  }
+  return longest;
+}
+
+void Controller::work(std::size_t worker) {
+  const auto mark = [&](std::optional<SteadyTime> since) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    since_[worker] = since;
+  };
+  while (const auto key = queue_.take()) {
+    mark(steady_clock::now());
+    // Who does not lead drops the key: a term begins with all of them.
+    const auto again = reconcile(*key);
+    mark(std::nullopt);
+    if (again) queue_.add_after(*key, *again);
+    queue_.done(*key);
+  }
+}
+
+std::optional<milliseconds> Controller::reconcile(const std::string& key) {
+  const std::shared_ptr<const kube::Leadership> term = leadership();
+  if (!term || !term->held()) return std::nullopt;
+  const kube::ObjectKey cluster = kube::parse_key(key);
+  std::optional<observe::Snapshot> snapshot = caches_.snapshot(cluster);
+  if (!snapshot) {
+    forget(key);
+    return std::nullopt;
+  }
+  auto read = api::read<api::HoldfastCluster>(*snapshot->object);
+  if (!read.ok()) {
+    log_.error("a cluster cannot be read", {{"cluster", key}, telemetry::Field(read.status())});
+    events_.record(*snapshot->object, kube::EventRecorder::Type::kWarning, "CannotBeRead",
+                   "Reconcile", std::string(read.status().message()));
+    return std::nullopt;
+  }
+  snapshot->cluster = *std::move(read);
+  const std::string seen = snapshot->cluster.metadata.resource_version;
+  if (is_superseded(key, seen)) return kUntilCacheFollows;
+
+  const Pass pass = look(*std::move(snapshot));
+  const Outcome outcome = executor_.carry_out(pass, term);
+  if (!outcome.written_version.empty()) note_written(key, seen, outcome.written_version);
+  if (!outcome.status.ok()) {
+    if (kube::is_conflict(outcome.status) || absl::IsAborted(outcome.status)) {
+      return kUntilCacheFollows;
+    }
+    log_.warn("a pass did not come to its end; trying again",
+              {{"cluster", key}, telemetry::Field(outcome.status)});
+    queue_.retry(key);
+    return std::nullopt;
+  }
+  queue_.forget(key);
+  if (outcome.changed_members) return kAfterMemberStep;
+  const milliseconds planned = std::chrono::seconds(pass.plan.look_again_seconds);
+  return pass.plan.memory.operation ? std::min(planned, kDuringOperation) : planned;
+}
+
+Pass Controller::look(observe::Snapshot snapshot) {
+  Pass pass;
+  pass.snapshot = std::move(snapshot);
+  pass.now = absl::Now();
+  pass.resolved = observe::resolve(pass.snapshot, options_.defaults, pass.now);
+  pass.members = pool_.of(pass.snapshot, std::nullopt);
+  std::vector<const member::Client*> clients;
+  for (const auto& [ordinal, client] : pass.members) clients.push_back(client.get());
+  std::vector<member::Probe> probes = member::probe_all(clients);
+  std::size_t at = 0;
+  for (const auto& [ordinal, client] : pass.members) pass.probes[ordinal] = std::move(probes[at++]);
+  pass.observed = observe::assemble(pass.snapshot, pass.resolved.wishes, pass.probes,
+                                    lookups_.look_up(pass.snapshot), pass.now);
+  pass.plan = holdfast::reconcile::plan(pass.observed);
+  return pass;
+}
+
+bool Controller::is_superseded(const std::string& key, const std::string& version) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = superseded_.find(key);
+  return found != superseded_.end() && found->second == version;
+}
+
+void Controller::note_written(const std::string& key, const std::string& before,
+                              const std::string& after) {
+  if (before == after) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  superseded_[key] = before;
+}
+
+void Controller::forget(const std::string& key) {
+  queue_.forget(key);
+  pool_.forget(kube::parse_key(key));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  superseded_.erase(key);
+}
+
+}  // namespace holdfast::actions

@@ -1,0 +1,343 @@
+#include "operator/actions/executor.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "operator/actions/member_steps.h"
+#include "operator/actions/status.h"
+#include "operator/actions/texts.h"
+#include "operator/api/names.h"
+#include "operator/api/operation.h"
+#include "operator/observe/assemble.h"
+#include "operator/observe/kinds.h"
+#include "operator/specs/claim.h"
+#include "operator/specs/difference.h"
+#include "operator/specs/pod.h"
+#include "operator/specs/standing.h"
+
+namespace holdfast::actions {
+
+namespace {
+
+using kube::Json;
+using kube::Object;
+using kube::ObjectKey;
+namespace kinds = observe::kinds;
+
+bool is_asked_of_members(const reconcile::Step& step) {
+  return std::holds_alternative<reconcile::AddLearner>(step) ||
+         std::holds_alternative<reconcile::PromoteLearner>(step) ||
+         std::holds_alternative<reconcile::RemoveMember>(step) ||
+         std::holds_alternative<reconcile::MoveLeader>(step);
+}
+
+/// "AddLearner" of "AddLearner 3".
+std::string verb_of(const reconcile::Step& step) {
+  const std::string text = reconcile::to_string(step);
+  return text.substr(0, text.find(' '));
+}
+
+specs::Start start_of(reconcile::Start start) {
+  switch (start) {
+    case reconcile::Start::kNewCluster:
+      return specs::Start::kNewCluster;
+    case reconcile::Start::kJoin:
+      return specs::Start::kJoinExisting;
+    case reconcile::Start::kForceAlone:
+      return specs::Start::kForceNewCluster;
+  }
+  return specs::Start::kJoinExisting;
+}
+
+}  // namespace
+
+/// One pass of one cluster.
+class Executor::Run {
+ public:
+  Run(Executor& executor, const Pass& pass, std::shared_ptr<const kube::Leadership> leadership)
+      : executor_(executor), pass_(pass), write_(executor.client_, std::move(leadership)) {}
+
+  Outcome run() {
+    const bool deleting = pass_.resolved.wishes.deleting;
+    if (!deleting && !keep(hold_finalizer())) return std::move(outcome_);
+    if (!keep(write_status())) return std::move(outcome_);
+    announce();
+    if (!deleting && !pass_.resolved.wishes.paused) {
+      hold_standing_objects();
+      hold_member_objects();
+    }
+    for (const reconcile::Step& step : pass_.plan.repairs) keep(carry_out_step(step));
+    if (pass_.plan.disruptive && outcome_.status.ok()) keep(carry_out_step(*pass_.plan.disruptive));
+    for (const reconcile::Finished& finished : pass_.plan.finished) keep(answer(finished));
+    return std::move(outcome_);
+  }
+
+ private:
+  const api::HoldfastCluster& cluster() const { return pass_.cluster(); }
+  const std::string& ns() const { return cluster().metadata.ns; }
+  ObjectKey cluster_key() const { return {ns(), cluster().metadata.name}; }
+  std::string member(reconcile::Ordinal ordinal) const {
+    return api::member_name(cluster().metadata.name, ordinal);
+  }
+  ObjectKey pod_key(reconcile::Ordinal ordinal) const { return {ns(), member(ordinal)}; }
+  ObjectKey claim_key(reconcile::Ordinal ordinal) const {
+    return {ns(), api::claim_name(cluster().metadata.name, ordinal)};
+  }
+
+  /// Notes the first failure. False if there was one now.
+  bool keep(const absl::Status& status) {
+    if (outcome_.status.ok() && !status.ok()) outcome_.status = status;
+    return status.ok();
+  }
+
+  absl::Status hold_finalizer() {
+    const auto& finalizers = cluster().metadata.finalizers;
+    if (std::find(finalizers.begin(), finalizers.end(), api::kFinalizer) != finalizers.end()) {
+      return absl::OkStatus();
+    }
+    std::vector<std::string> wanted = finalizers;
+    wanted.emplace_back(api::kFinalizer);
+    // Whatever this pass has seen is older than its own write now: the next one goes on.
+    const absl::Status status = patch_finalizers(wanted);
+    return status.ok() ? absl::AbortedError("the finalizer was added; looking again") : status;
+  }
+
+  absl::Status release_finalizer() {
+    std::vector<std::string> wanted = cluster().metadata.finalizers;
+    std::erase(wanted, api::kFinalizer);
+    return patch_finalizers(wanted);
+  }
+
+  absl::Status patch_finalizers(const std::vector<std::string>& wanted) {
+    const Json patch = {{"metadata",
+                         {{"uid", cluster().metadata.uid},
+                          {"resourceVersion", version_to_change()},
+                          {"finalizers", wanted}}}};
+    return write_.patch(kinds::kClusters, cluster_key(), patch);
+  }
+
+  std::string version_to_change() const {
+    return outcome_.written_version.empty() ? cluster().metadata.resource_version
+                                            : outcome_.written_version;
+  }
+
+  absl::Status write_status() {
+    api::HoldfastCluster next = cluster();
+    next.status = next_status(pass_);
+    if (next.status == cluster().status) return absl::OkStatus();
+    Json body = api::status_to_apply(next);
+    body["metadata"]["resourceVersion"] = cluster().metadata.resource_version;
+    const absl::StatusOr<Json> written = write_.apply(kinds::kClusters, body, "status");
+    if (!written.ok()) return written.status();
+    outcome_.written_version = std::string(kube::resource_version_of(*written));
+    return absl::OkStatus();
+  }
+
+  void announce() {
+    for (const reconcile::Announcement& each : pass_.plan.announcements) {
+      record(each.warning, each.reason, "Reconcile", each.message);
+    }
+  }
+
+  void record(bool warning, std::string_view reason, std::string_view action,
+              std::string_view note) {
+    using Type = kube::EventRecorder::Type;
+    executor_.events_.record(*pass_.snapshot.object, warning ? Type::kWarning : Type::kNormal,
+                             reason, action, with_member_names(note, cluster().metadata.name));
+  }
+
+  specs::Surroundings surroundings() const {
+    const ExecutorOptions& options = executor_.options_;
+    return {pass_.plan.budget, options.serves_service_monitors, options.serves_alert_rules,
+            options.operator_namespace};
+  }
+
+  Object standing(const std::string& kind, const std::string& name) const {
+    const auto found = pass_.snapshot.standing.find({kind, name});
+    return found == pass_.snapshot.standing.end() ? nullptr : found->second;
+  }
+
+  void hold_standing_objects() {
+    for (const Json& wanted : specs::standing_objects(cluster(), surroundings())) {
+      const std::string kind(kube::text_at(wanted, {"kind"}));
+      const Object live = standing(kind, std::string(kube::name_of(wanted)));
+      if (live && !specs::needs_apply(wanted, *live)) continue;
+      const auto resource = observe::resource_of(kind);
+      if (resource) keep(write_.apply(*resource, wanted).status());
+    }
+    for (const specs::ObjectKey& unwanted : specs::unwanted_objects(cluster(), surroundings())) {
+      const Object live = standing(unwanted.kind, unwanted.name);
+      const auto resource = observe::resource_of(unwanted.kind);
+      if (!live || !resource || !observe::is_ours(pass_.snapshot, *live)) continue;
+      keep(write_.remove(*resource, {ns(), unwanted.name}, std::string(kube::uid_of(*live))));
+    }
+  }
+
+  /// What may change on Pods and claims while they are in use.
+  void hold_member_objects() {
+    for (const Object& pod : pass_.snapshot.pods) {
+      const auto ordinal = api::ordinal_of(cluster().metadata.name, kube::name_of(*pod));
+      if (!ordinal || !observe::is_ours(pass_.snapshot, *pod)) continue;
+      if (!kube::text_at(*pod, {"metadata", "deletionTimestamp"}).empty()) continue;
+      const auto patch = specs::pod_metadata_patch(cluster(), marks_of(*ordinal), *pod);
+      if (patch) keep(look_again_after(write_.patch(kinds::kPods, pod_key(*ordinal), *patch)));
+    }
+    for (const Object& claim : pass_.snapshot.claims) {
+      if (!observe::is_ours(pass_.snapshot, *claim)) continue;
+      const auto patch = specs::retention_patch(cluster(), *claim);
+      if (patch) {
+        keep(look_again_after(write_.patch(kinds::kClaims, kube::key_of(*claim), *patch)));
+      }
+    }
+  }
+
+  /// A patch that names what it saw, and finds something else, is no failure.
+  static absl::Status look_again_after(const absl::Status& status) {
+    return absl::IsNotFound(status) || kube::is_conflict(status) ? absl::OkStatus() : status;
+  }
+
+  /// A member that is not (yet) known as a voter is a learner: nobody is led to it, and no budget
+  /// counts it.
+  specs::MemberMarks marks_of(reconcile::Ordinal ordinal) const {
+    specs::MemberMarks marks;
+    marks.ordinal = ordinal;
+    marks.learner = true;
+    for (const reconcile::Member& member : pass_.observed.members) {
+      if (member.ordinal != ordinal || !member.registration) continue;
+      marks.learner = member.registration->learner;
+      marks.id = member.registration->id;
+      return marks;
+    }
+    // While no quorum answers what was known last stays.
+    for (const api::MemberStatus& known : cluster().status.members) {
+      if (known.name != member(ordinal)) continue;
+      marks.learner = known.role == api::MemberRole::kLearner;
+      marks.id = known.id;
+    }
+    return marks;
+  }
+
+  absl::Status carry_out_step(const reconcile::Step& step) {
+    if (absl::Status status = write_.may_write(); !status.ok()) return status;
+    const bool of_members = is_asked_of_members(step);
+    const absl::Status status =
+        std::visit([this](const auto& kind) { return perform(kind); }, step);
+    const std::string what = reconcile::to_string(step);
+    log_step(what, status);
+    if (status.ok()) {
+      outcome_.changed_members = outcome_.changed_members || of_members;
+      // Users are told what changes the cluster; that volumes and Pods follow, Kubernetes tells.
+      if (of_members) record(false, verb_of(step), "Reconcile", what);
+    } else if (of_members && member::outcome_of(status) == member::Outcome::kRejected) {
+      record(true, verb_of(step) + "Refused", "Reconcile",
+             absl::StrCat(what, ": ", std::string(status.message())));
+    }
+    // Members say no, not yet or nothing at all as a matter of course: the next look tells.
+    return of_members ? absl::OkStatus() : status;
+  }
+
+  void log_step(const std::string& what, const absl::Status& status) {
+    const std::string cluster_name = kube::to_text(cluster_key());
+    if (status.ok()) {
+      executor_.log_.info("carried out a step", {{"cluster", cluster_name}, {"step", what}});
+    } else if (member::outcome_of(status) == member::Outcome::kRetry) {
+      executor_.log_.debug(
+          "a step has to wait",
+          {{"cluster", cluster_name}, {"step", what}, {"why", std::string(status.message())}});
+    } else {
+      executor_.log_.warn("a step was not carried out, or nobody knows",
+                          {{"cluster", cluster_name}, {"step", what}, telemetry::Field(status)});
+    }
+  }
+
+  absl::Status perform(const reconcile::CreateVolume& step) {
+    return write_.create(
+        kinds::kClaims,
+        specs::member_claim(cluster(), {step.ordinal, step.cluster_id.value_or(ClusterId{})}));
+  }
+  absl::Status perform(const reconcile::LatchVolume& step) {
+    const Object claim = claim_of(step.ordinal);
+    if (!claim) return absl::OkStatus();
+    return look_again_after(
+        write_.patch(kinds::kClaims, claim_key(step.ordinal),
+                     specs::latch_patch(std::string(kube::uid_of(*claim)), step.cluster_id)));
+  }
+  absl::Status perform(const reconcile::GrowVolume& step) {
+    const Object claim = claim_of(step.ordinal);
+    if (!claim) return absl::OkStatus();
+    return look_again_after(
+        write_.patch(kinds::kClaims, claim_key(step.ordinal),
+                     specs::grow_patch(std::string(kube::uid_of(*claim)), step.bytes)));
+  }
+  absl::Status perform(const reconcile::DeleteVolume& step) {
+    return write_.remove(kinds::kClaims, claim_key(step.ordinal), step.uid);
+  }
+  absl::Status perform(const reconcile::CreatePod& step) {
+    const specs::MemberStart start{
+        start_of(step.start), {step.joining.begin(), step.joining.end()}, {}};
+    return write_.create(kinds::kPods, specs::member_pod(cluster(), pass_.resolved.member,
+                                                         marks_of(step.ordinal), start));
+  }
+  absl::Status perform(const reconcile::DeletePod& step) {
+    // Nobody is left to confirm the end of one whose node is gone.
+    bool at_once = false;
+    for (const Object& pod : pass_.snapshot.pods) {
+      if (kube::uid_of(*pod) == step.uid) at_once = observe::is_node_gone(pass_.snapshot, *pod);
+    }
+    return write_.remove(kinds::kPods, pod_key(step.ordinal), step.uid, at_once);
+  }
+  absl::Status perform(const reconcile::RemoveFinalizer& /*step*/) {
+    return look_again_after(release_finalizer());
+  }
+  template <class MemberStep>
+  absl::Status perform(const MemberStep& step) {
+    return actions::carry_out(pass_, step);
+  }
+
+  Object claim_of(reconcile::Ordinal ordinal) const {
+    for (const Object& claim : pass_.snapshot.claims) {
+      if (kube::key_of(*claim) == claim_key(ordinal)) return claim;
+    }
+    return nullptr;
+  }
+
+  /// Tells the HoldfastOperation what became of it.
+  absl::Status answer(const reconcile::Finished& finished) {
+    for (const Object& object : pass_.snapshot.operations) {
+      if (kube::name_of(*object) != finished.request) continue;
+      auto operation = api::read<api::HoldfastOperation>(*object);
+      if (!operation.ok()) return absl::OkStatus();
+      api::OperationStatus& status = operation->status;
+      status.observed_generation = operation->metadata.generation;
+      status.message = with_member_names(finished.message, cluster().metadata.name);
+      status.completed_at = pass_.now;
+      if (!status.started_at) status.started_at = pass_.now;
+      api::Condition condition;
+      condition.type =
+          std::string(finished.succeeded ? api::condition::kComplete : api::condition::kFailed);
+      condition.status = api::ConditionStatus::kTrue;
+      condition.reason = finished.succeeded ? "Done" : "CouldNotBeDone";
+      condition.message = status.message;
+      condition.observed_generation = operation->metadata.generation;
+      condition.last_transition_time = pass_.now;
+      api::set_condition(status.conditions, std::move(condition));
+      return write_.apply(kinds::kOperations, api::status_to_apply(*operation), "status").status();
+    }
+    return absl::OkStatus();
+  }
+
+  Executor& executor_;
+  const Pass& pass_;
+  Writer write_;
+  Outcome outcome_;
+};
+
+Outcome Executor::carry_out(const Pass& pass, std::shared_ptr<const kube::Leadership> leadership) {
+  return Run(*this, pass, std::move(leadership)).run();
+}
+
+}  // namespace holdfast::actions

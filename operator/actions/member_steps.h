@@ -1,0 +1,17 @@
+#pragma once
+
+#include "absl/status/status.h"
+#include "operator/actions/pass.h"
+
+namespace holdfast::actions {
+
+// The steps of a plan that members carry out. Each is asked of one member after the other, the
+// leader first, until one has done it, refused it or left its outcome unknown.
+
+absl::Status carry_out(const Pass& pass, const reconcile::AddLearner& step);
+absl::Status carry_out(const Pass& pass, const reconcile::PromoteLearner& step);
+absl::Status carry_out(const Pass& pass, const reconcile::RemoveMember& step);
+/// Asked of the present leader alone.
+absl::Status carry_out(const Pass& pass, const reconcile::MoveLeader& step);
+
+}  // namespace holdfast::actions

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <map>
+
+#include "absl/time/time.h"
+#include "operator/member/answers.h"
+#include "operator/observe/member_pool.h"
+#include "operator/observe/snapshot.h"
+#include "operator/observe/wishes.h"
+#include "operator/reconcile/observed.h"
+#include "operator/reconcile/plan.h"
+
+namespace holdfast::actions {
+
+/// Everything of one look at one cluster: what was seen, what is wanted, what is to be done. It
+/// lives as long as the pass and is never changed.
+struct Pass {
+  observe::Snapshot snapshot;
+  observe::Resolved resolved;
+  observe::Members members;
+  std::map<int, member::Probe> probes;
+  reconcile::Observed observed;
+  reconcile::Plan plan;
+  absl::Time now;
+
+  const api::HoldfastCluster& cluster() const { return snapshot.cluster; }
+};
+
+}  // namespace holdfast::actions
