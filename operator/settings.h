@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "datastore/telemetry/log_line.h"
+
+namespace holdfast {
+
+/// What the command line says.
+struct Settings {
+  std::vector<std::string> watch_namespaces;  ///< empty: all
+  std::string member_image = "holdfast.dev/holdfast";
+  std::string leader_election_namespace;  ///< empty: the Pod's own, or "default" outside one
+  std::string listen_host = "::";
+  int listen_port = 8080;
+  std::string kubeconfig;
+  telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
+  int workers = 8;
+};
+
+/// The settings, or the code to exit with (--help, --version and errors have been printed).
+std::variant<Settings, int> parse_settings(int argc, char** argv);
+
+}  // namespace holdfast
