@@ -1,0 +1,120 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "operator/reconcile/plan.h"
+
+/// A small cluster on a small Kubernetes, as a value: what a planner's steps and the world's own
+/// events make of it, and which of the rules a step breaks. Time is two moments only: now, and long
+/// after everything that was noted.
+namespace holdfast::reconcile {
+
+inline constexpr Seconds kNow = 1'000'000;
+
+struct Process {
+  enum class State : std::uint8_t { kStarting, kRunning, kEnding };
+  State state = State::kStarting;
+  int uid = 0;
+  int generation = 0;  ///< of the template
+  Start start = Start::kJoin;
+  std::set<Ordinal> joining;
+  bool node_gone = false;
+  bool old = false;  ///< it was there before the last delay, and did not do its work
+  friend bool operator==(const Process&, const Process&) = default;
+};
+
+struct Disk {
+  bool ours = true;
+  bool latched = false;
+  bool lost = false;
+  bool deleting = false;
+  bool has_data = false;
+  bool other_class = false;
+  friend bool operator==(const Disk&, const Disk&) = default;
+};
+
+struct Node {
+  Ordinal ordinal = 0;
+  std::optional<Disk> disk;
+  std::optional<Process> pod;
+  /// In the cluster's list: a learner, or a voter.
+  bool registered = false;
+  bool learner = false;
+  bool started = false;
+  bool caught_up = false;
+  /// Its process crashes for ever, whatever its Pod.
+  bool broken = false;
+  /// Its log is shorter than others'.
+  bool behind = false;
+  bool silent_long = false;
+  friend bool operator==(const Node&, const Node&) = default;
+};
+
+struct World {
+  Wishes wishes;
+  Memory memory;
+  std::vector<Node> nodes;  ///< ascending
+  std::set<Ordinal> ever;   ///< ordinals that ever had a volume
+  Ordinal leader = -1;
+  bool formed = false;
+  bool finalizer = true;
+  /// A learner never gets ready: an image that does not exist, a Pod that fits nowhere.
+  bool joiners_never_start = false;
+  int next_uid = 1;
+  int faults_left = 0;
+  /// How often a walk may let every deadline pass beside other events.
+  int delays_left = 1;
+  /// A rule that the world's own events saw broken: two clusters of one name.
+  std::string broken_rule;
+  /// The pass that is carried out saw old objects: actions/ looks once more before it deletes a
+  /// volume, and the API server refuses what names a UID that is gone.
+  bool stale_pass = false;
+
+  Node* find(Ordinal ordinal);
+  const Node* find(Ordinal ordinal) const { return const_cast<World*>(this)->find(ordinal); }
+  Node& at(Ordinal ordinal);
+
+  bool is_up(const Node& node) const;
+  int voters() const;
+  int voters_up() const;
+  bool has_quorum() const { return voters() > 0 && voters_up() >= voters() / 2 + 1; }
+  std::set<Ordinal> registered() const;
+
+  Observed observe() const;
+  /// Equal keys, equal worlds, but for the names of Pods.
+  std::string key() const;
+
+  /// Events that happen by themselves, one world for each.
+  std::vector<World> events() const;
+  /// Faults, one world for each; none when none is left.
+  std::vector<World> faults() const;
+  /// Long enough for every deadline.
+  World later() const;
+  /// Everything that happens by itself has happened.
+  World settled() const;
+
+  /// Elects, and drops what can't stand: after any change.
+  void settle_leader();
+};
+
+/// What a pass writes: status first, then each step; `writes` of them get through before a crash.
+/// Returns the broken rule, empty if none is.
+std::string carry_out(World& world, const Memory& basis, const Plan& plan, int writes);
+/// As many writes as the plan has, the status included.
+int count_writes(const Plan& plan);
+
+/// A running cluster of `voters`, healthy, at rest.
+World running(int voters);
+/// Nothing but the declaration.
+World declared(int replicas);
+
+/// At rest: as many voters as wished for, all up, on the present template and class.
+bool is_goal(const World& world);
+/// More voters are gone for good than a quorum can spare, and nobody may be forced.
+bool is_hopeless(const World& world);
+
+}  // namespace holdfast::reconcile
