@@ -10,7 +10,9 @@ namespace {
 /// A volume that a pass made whose record was lost may hold the cluster already.
 Ordinal choose_seed(const Draft& draft) {
   for (const Member& member : draft.facts.seen().members) {
-    if (member.volume && member.volume->ours) return member.ordinal;
+    if (member.volume && (member.volume->ours || planted(Mutant::kForeignVolumeTaken))) {
+      return member.ordinal;
+    }
   }
   return draft.plan.memory.next_ordinal;
 }

@@ -35,9 +35,8 @@ bool Facts::takes_part(const Member& member) const {
   const Answers& answers = *member.answers;
   if (seen_.memory.cluster_id && answers.cluster_id != *seen_.memory.cluster_id) return false;
   if (answers.corrupt_alarm) return false;
-  if (member.registration->learner || planted(Mutant::kLocalAnswerIsHealth)) {
-    return answers.serializable;
-  }
+  if (planted(Mutant::kLocalAnswerIsHealth)) return answers.serializable;
+  if (member.registration->learner) return answers.serializable && answers.leader;
   return answers.linearizable && furthest_.value - answers.raft_index.value <= kSmallLagEntries;
 }
 
@@ -68,7 +67,6 @@ bool Facts::may_stop(const Member& voter) const {
 bool Facts::may_leave(const Member& voter) const {
   const int left = all_voters() - 1;
   if (left == 0) return false;
-  if (planted(Mutant::kLeaveBelowQuorum)) return true;
   return voters_taking_part_ - (takes_part(voter) ? 1 : 0) >= quorum_of(left);
 }
 

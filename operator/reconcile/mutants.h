@@ -11,7 +11,6 @@ namespace holdfast::reconcile {
 enum class Mutant : std::uint8_t {
   kNone,
   kStopBelowQuorum,      // rule 5 is not asked before a voter's Pod is deleted
-  kLeaveBelowQuorum,     // rule 5 is not asked before a voter is removed
   kNoHealthGate,         // rule 1: the next change does not wait for health
   kLocalAnswerIsHealth,  // rule 9: a serializable read is enough of a voter
   kBootstrapOverVolume,  // rule 7: a latched volume does not forbid a bootstrap

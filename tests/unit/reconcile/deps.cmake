@@ -1,1 +1,2 @@
 include(unit/reconcile/certificate_mutants.cmake)
+include(unit/reconcile/planner_mutants.cmake)

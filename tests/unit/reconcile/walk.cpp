@@ -1,5 +1,6 @@
-#include "walk.h"
+#include "tests/unit/reconcile/walk.h"
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <unordered_set>
@@ -9,6 +10,9 @@
 
 namespace holdfast::reconcile {
 namespace {
+
+/// No goal is further away, in passes.
+constexpr std::size_t kLongestWay = 300;
 
 /// A way to a world, for the report of a failure.
 struct Trace {
@@ -164,6 +168,7 @@ class Walker {
         return fail(stop, absl::StrCat("comes back to where it was:\n", told));
       }
       path.push_back(key);
+      if (path.size() > kLongestWay) return fail(stop, absl::StrCat("does not arrive:\n", told));
       const Plan planned = plan(world.observe());
       ++walk_.passes;
       absl::StrAppend(&told, "  ", describe(planned), "\n");

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "world.h"
+#include "tests/unit/reconcile/world.h"
 
 namespace holdfast::reconcile {
 
@@ -24,7 +24,7 @@ using Change = std::function<void(World&)>;
 /// the faults that `start` allows, the passing of time and the changes. Each step is judged by the
 /// rules, and from each world the way to the goal is followed, with neither faults nor changes
 /// left. Stops at the first failure, or after `limit` worlds (then says so in `failure`).
-Walk walk(const World& start, const std::vector<Change>& changes = {}, int limit = 2'000'000);
+Walk walk(const World& start, const std::vector<Change>& changes = {}, int limit = 200'000);
 
 /// The planner and the world by themselves, from `start` to the goal: one line for each pass that
 /// does something. For transcripts. The last line says where it ended.

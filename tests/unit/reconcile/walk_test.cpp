@@ -1,27 +1,19 @@
-#include "walk.h"
+#include "tests/unit/reconcile/walk.h"
 
 #include <gtest/gtest.h>
+
+#include <iostream>
+
+#include "tests/unit/reconcile/starts.h"
 
 /// Every reachable world of small clusters. A name says where it starts and what may happen.
 namespace holdfast::reconcile {
 namespace {
 
-World with_faults(World world, int faults) {
-  world.faults_left = faults;
-  return world;
-}
-
 void expect_safe(const World& start, const std::vector<Change>& changes = {}) {
   const Walk walked = walk(start, changes);
   EXPECT_EQ(walked.failure, "");
   std::cout << "walked " << walked.worlds << " worlds in " << walked.passes << " passes\n";
-}
-
-void replicas(World& world, int count) {
-  world.wishes.replicas = count;
-}
-void new_template(World& world) {
-  world.wishes.pod.hash = "template-2";
 }
 
 TEST(Walk, BootstrapOfOne) {
@@ -38,16 +30,15 @@ TEST(Walk, ThreeAtRestLoseTwo) {
 }
 
 TEST(Walk, GrowthFromThreeToFive) {
-  expect_safe(with_faults(running(3), 1), {[](World& world) { replicas(world, 5); }});
+  expect_safe(with_faults(running(3), 1), {to_five});
 }
 
 TEST(Walk, GrowthTakenBack) {
-  expect_safe(running(3),
-              {[](World& world) { replicas(world, 5); }, [](World& world) { replicas(world, 3); }});
+  expect_safe(running(3), {to_five, to_three});
 }
 
 TEST(Walk, ShrinkingFromThreeToOne) {
-  expect_safe(with_faults(running(3), 1), {[](World& world) { replicas(world, 1); }});
+  expect_safe(with_faults(running(3), 1), {to_one});
 }
 
 TEST(Walk, RollingOfThree) {
@@ -58,7 +49,7 @@ TEST(Walk, RollingOfOne) {
 }
 
 TEST(Walk, RollingWhileGrowing) {
-  expect_safe(running(1), {new_template, [](World& world) { replicas(world, 3); }});
+  expect_safe(running(1), {new_template, to_three});
 }
 
 TEST(Walk, StorageClassOfThree) {
@@ -72,7 +63,7 @@ TEST(Walk, StorageClassOfThree) {
 TEST(Walk, HibernationAndBack) {
   World start = with_faults(running(3), 1);
   start.wishes.replicas = 0;
-  expect_safe(start, {[](World& world) { replicas(world, 3); }});
+  expect_safe(start, {to_three});
 }
 
 TEST(Walk, FencedAndBack) {
@@ -81,25 +72,26 @@ TEST(Walk, FencedAndBack) {
 }
 
 TEST(Walk, Deletion) {
-  expect_safe(with_faults(running(3), 1), {[](World& world) {
+  World start = with_faults(running(3), 1);
+  start.delays_left = 0;
+  expect_safe(start, {[](World& world) {
                 world.wishes.deleting = true;
                 world.wishes.delete_volumes_with_cluster = true;
               }});
 }
 
-World quorum_lost() {
-  World world = running(3);
-  world.wishes.auto_quorum_recovery = true;
-  for (const Ordinal ordinal : {0, 1}) {
-    world.at(ordinal).pod->node_gone = true;
-    world.at(ordinal).disk->lost = true;
-  }
-  world.settle_leader();
-  return world;
-}
-
 TEST(Walk, QuorumLostForGood) {
   expect_safe(quorum_lost());
+}
+
+TEST(Walk, QuorumLostForGoodOfFive) {
+  expect_safe(quorum_lost_of_five());
+}
+TEST(Walk, TwoOfFiveLostAndOneMore) {
+  expect_safe(two_of_five_down());
+}
+TEST(Walk, StatusLost) {
+  expect_safe(forgotten(running(3)));
 }
 
 }  // namespace

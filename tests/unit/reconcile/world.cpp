@@ -1,4 +1,4 @@
-#include "world.h"
+#include "tests/unit/reconcile/world.h"
 
 #include <algorithm>
 
@@ -128,6 +128,10 @@ std::string apply(World& world, const AddLearner& step) {
     if (other.registered && !other.learner && gone && !world.is_up(other)) {
       return "rule 6: a member is added before the dead one is removed";
     }
+    const bool excused = other.learner || world.wishes.fenced.contains(other.ordinal);
+    if (other.registered && !excused && !world.is_up(other) && !world.stale_pass) {
+      return absl::StrCat("rule 1: member ", other.ordinal, " is not healthy");
+    }
     if (other.pod && other.pod->start == Start::kForceAlone) {
       return "rule 12: growth while the forcing flag is on";
     }
@@ -155,6 +159,10 @@ std::string apply(World& world, const RemoveMember& step) {
     }
     if (world.is_up(node) && world.leader == node.ordinal && another_can_lead(world, node)) {
       return "rule 8: the leader is removed";
+    }
+    const bool stays = node.disk && !node.disk->deleting && !node.disk->other_class;
+    if (world.is_up(node) && stays && world.voters() <= world.wishes.replicas) {
+      return "rule 2: more members leave than are too many";
     }
   }
   node.registered = node.learner = node.started = node.caught_up = false;
@@ -203,6 +211,10 @@ Node& World::at(Ordinal ordinal) {
 }
 
 bool World::is_up(const Node& node) const {
+  return !node.cut && runs(node);
+}
+
+bool World::runs(const Node& node) const {
   return node.registered && node.started && !node.broken && node.pod &&
          node.pod->state == Process::State::kRunning && !node.pod->node_gone && node.disk &&
          node.disk->has_data && !node.disk->lost;
@@ -255,7 +267,12 @@ Observed World::observe() const {
     if (node.registered && seen.list_confirmed) {
       member.registration = Registration{id_of(node.ordinal), node.learner, node.started};
     }
-    if (is_up(node)) {
+    if (node.cut && runs(node)) {
+      const std::uint64_t index = node.learner && !node.caught_up ? 1'000 : 90'000;
+      member.answers =
+          Answers{.cluster_id = kCluster, .serializable = true, .raft_index = Index(index)};
+      member.absent_since = node.silent_long ? kLongAgo : kNow;
+    } else if (is_up(node)) {
       const std::uint64_t index = node.behind || (node.learner && !node.caught_up) ? 1'000 : 90'000;
       member.answers = Answers{.cluster_id = kCluster,
                                .leader = leader >= 0 ? id_of(leader) : MemberId(),
@@ -312,7 +329,7 @@ std::string World::key() const {
   absl::StrAppend(&key, "e", absl::StrJoin(ever, ","));
   for (const Node& node : nodes) {
     absl::StrAppend(&key, "|", node.ordinal, ":", node.registered, node.learner, node.started,
-                    node.caught_up, node.broken, node.behind, node.silent_long);
+                    node.caught_up, node.broken, node.cut, node.behind, node.silent_long);
     if (node.disk) {
       absl::StrAppend(&key, "d", node.disk->ours, node.disk->latched, node.disk->lost,
                       node.disk->deleting, node.disk->has_data, node.disk->other_class);
@@ -386,6 +403,7 @@ std::vector<World> World::events() const {
     if (node.disk && node.disk->deleting && !node.pod) {
       change(node.ordinal, [](World&, Node& n) { n.disk.reset(); });
     }
+    if (node.cut) change(node.ordinal, [](World&, Node& n) { n.cut = false; });
     if (is_up(node) && node.learner && !node.caught_up && has_quorum()) {
       change(node.ordinal, [](World&, Node& n) { n.caught_up = true; });
     }
@@ -404,6 +422,7 @@ std::vector<World> World::faults() const {
     all.push_back(std::move(next));
   };
   for (const Node& node : nodes) {
+    if (only_forgets) break;
     if (node.pod) {
       fault(node.ordinal, [](Node& n) { n.pod.reset(); });  // killed, evicted
     }
@@ -415,6 +434,7 @@ std::vector<World> World::faults() const {
       });
       fault(node.ordinal, [](Node& n) { n.disk->deleting = true; });  // a user deletes the claim
       fault(node.ordinal, [](Node& n) { n.broken = true; });
+      fault(node.ordinal, [](Node& n) { n.cut = true; });
     }
   }
   World forgotten = *this;  // a status restored from before anything stood in it
@@ -540,9 +560,25 @@ bool is_template_proven(const World& world, const Node& node) {
   });
 }
 
+/// A claim of another cluster is in the way.
+bool waits_for_user(const World& world) {
+  return !world.formed && std::any_of(world.nodes.begin(), world.nodes.end(), [](const Node& node) {
+    return node.disk && !node.disk->ours;
+  });
+}
+
+/// Growth was given up for now, and nothing of it is left.
+bool is_held_back(const World& world) {
+  const auto& parked = world.memory.parked;
+  return parked && parked->kind == Operation::Kind::kGrow &&
+         static_cast<int>(world.registered().size()) == world.voters();
+}
+
 }  // namespace
 
 bool is_hopeless(const World& world) {
+  if (world.joiners_never_start) return is_held_back(world);
+  if (waits_for_user(world)) return true;
   if (world.wishes.deleting || world.wishes.replicas == 0 || !world.formed) return false;
   if (world.wishes.auto_quorum_recovery) return world.voters() == 0;
   int can_run = 0;

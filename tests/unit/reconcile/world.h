@@ -48,6 +48,8 @@ struct Node {
   bool caught_up = false;
   /// Its process crashes for ever, whatever its Pod.
   bool broken = false;
+  /// It is cut off from the others for a while, and answers for itself alone.
+  bool cut = false;
   /// Its log is shorter than others'.
   bool behind = false;
   bool silent_long = false;
@@ -66,6 +68,8 @@ struct World {
   bool joiners_never_start = false;
   int next_uid = 1;
   int faults_left = 0;
+  /// The only fault is that status is lost.
+  bool only_forgets = false;
   /// How often a walk may let every deadline pass beside other events.
   int delays_left = 1;
   /// A rule that the world's own events saw broken: two clusters of one name.
@@ -79,6 +83,8 @@ struct World {
   Node& at(Ordinal ordinal);
 
   bool is_up(const Node& node) const;
+  /// Its process runs on its data, whoever it reaches.
+  bool runs(const Node& node) const;
   int voters() const;
   int voters_up() const;
   bool has_quorum() const { return voters() > 0 && voters_up() >= voters() / 2 + 1; }

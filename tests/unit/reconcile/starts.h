@@ -1,0 +1,106 @@
+#pragma once
+
+#include "tests/unit/reconcile/world.h"
+
+/// Where walks begin, and what users change on the way.
+namespace holdfast::reconcile {
+
+inline World with_faults(World world, int faults) {
+  world.faults_left = faults;
+  return world;
+}
+
+/// Its status is lost.
+inline World forgotten(World world) {
+  world.memory = Memory{};
+  return world;
+}
+
+/// Its status may be lost at any moment, and nothing else goes wrong.
+inline World forgetful(World world) {
+  world.faults_left = 1;
+  world.only_forgets = true;
+  return world;
+}
+
+/// And every Pod is gone, and the first volume is lost: the others still forbid a bootstrap.
+inline World forgotten_in_outage() {
+  World world = forgotten(running(3));
+  for (Node& node : world.nodes) node.pod.reset();
+  world.at(0).disk->lost = true;
+  world.settle_leader();
+  return world;
+}
+
+/// A member's Pod and claim are gone.
+inline World without_a_volume() {
+  World world = running(3);
+  world.at(2).pod.reset();
+  world.at(2).disk.reset();
+  world.settle_leader();
+  return world;
+}
+
+inline World undisturbed(World world) {
+  world.delays_left = 0;
+  return world;
+}
+
+inline World never_starting(World world) {
+  world.joiners_never_start = true;
+  return world;
+}
+
+/// Two of five are gone with their volumes: one more would be too many.
+inline World two_of_five_down() {
+  World world = running(5);
+  for (const Ordinal ordinal : {3, 4}) {
+    world.at(ordinal).pod->node_gone = true;
+    world.at(ordinal).disk->lost = true;
+  }
+  world.faults_left = 1;
+  world.delays_left = 0;
+  world.settle_leader();
+  return world;
+}
+
+/// A cluster of this name was here before, and its volume was kept.
+inline World beside_foreign_volume() {
+  World world = declared(1);
+  world.at(0).disk = Disk{.ours = false, .latched = true, .has_data = true};
+  return world;
+}
+
+/// The first `lost` of `voters` are gone for good, and that may be repaired by force.
+inline World quorum_lost(int voters = 3, int lost = 2) {
+  World world = running(voters);
+  world.wishes.auto_quorum_recovery = true;
+  for (Ordinal ordinal = 0; ordinal < lost; ++ordinal) {
+    world.at(ordinal).pod->node_gone = true;
+    world.at(ordinal).disk->lost = true;
+  }
+  world.settle_leader();
+  return world;
+}
+
+/// Of the two that are left the first has the shorter log.
+inline World quorum_lost_of_five() {
+  World world = quorum_lost(5, 3);
+  world.at(3).behind = true;
+  return world;
+}
+
+inline void new_template(World& world) {
+  world.wishes.pod.hash = "template-2";
+}
+inline void to_one(World& world) {
+  world.wishes.replicas = 1;
+}
+inline void to_three(World& world) {
+  world.wishes.replicas = 3;
+}
+inline void to_five(World& world) {
+  world.wishes.replicas = 5;
+}
+
+}  // namespace holdfast::reconcile
