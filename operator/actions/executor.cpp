@@ -128,13 +128,30 @@ class Executor::Run {
   absl::Status write_status() {
     api::HoldfastCluster next = cluster();
     next.status = next_status(pass_);
-    if (next.status == cluster().status) return absl::OkStatus();
+    if (next.status == cluster().status) return confirm_is_newest();
     Json body = api::status_to_apply(next);
     body["metadata"]["resourceVersion"] = cluster().metadata.resource_version;
     const absl::StatusOr<Json> written = write_.apply(kinds::kClusters, body, "status");
     if (!written.ok()) return written.status();
     outcome_.written_version = std::string(kube::resource_version_of(*written));
     return absl::OkStatus();
+  }
+
+  /// Nothing to write, so nothing that a newer operator's write would have made us lose by: what
+  /// takes something away is only done by one who has seen the newest.
+  absl::Status confirm_is_newest() {
+    const bool deletes = std::any_of(
+        pass_.plan.repairs.begin(), pass_.plan.repairs.end(), [](const reconcile::Step& step) {
+          return std::holds_alternative<reconcile::DeleteVolume>(step) ||
+                 std::holds_alternative<reconcile::DeletePod>(step);
+        });
+    if (!deletes && !pass_.plan.disruptive) return absl::OkStatus();
+    const absl::StatusOr<Json> live = executor_.client_.get(kinds::kClusters, cluster_key());
+    if (!live.ok()) return live.status();
+    if (kube::resource_version_of(*live) == cluster().metadata.resource_version) {
+      return absl::OkStatus();
+    }
+    return absl::AbortedError("the resource has changed since it was seen; looking again");
   }
 
   void announce() {
@@ -274,6 +291,11 @@ class Executor::Run {
                      specs::grow_patch(std::string(kube::uid_of(*claim)), step.bytes)));
   }
   absl::Status perform(const reconcile::DeleteVolume& step) {
+    // The Pod may be younger than what the caches show (rule 6).
+    const absl::StatusOr<Json> pod = executor_.client_.get(kinds::kPods, pod_key(step.ordinal));
+    const bool deleting = pass_.resolved.wishes.deleting;
+    if (pod.ok() && !deleting) return absl::OkStatus();
+    if (!pod.ok() && !absl::IsNotFound(pod.status())) return pod.status();
     return write_.remove(kinds::kClaims, claim_key(step.ordinal), step.uid);
   }
   absl::Status perform(const reconcile::CreatePod& step) {
