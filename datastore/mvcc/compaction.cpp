@@ -41,7 +41,7 @@ bool CompactionJob::read_index(const Reader& reader, std::size_t max_entries) {
       key_position_ = it.entry().key();
       return false;
     }
-    const HistorySpan history = it.entry().history();
+    const History history = it.entry().history();
     if (const auto before = kept_by_compaction(history, compaction_.previous.value);
         keep_.empty() && before.has_value()) {
       kept_before_.add(history[*before].revision());
@@ -51,8 +51,8 @@ bool CompactionJob::read_index(const Reader& reader, std::size_t max_entries) {
     keep_.add(history[*kept].revision());
     // One transaction at the compacted revision deleted the key and put it again. etcd keeps only
     // the tombstone and then misses the value; we keep both.
-    const HistoryItem* newest = newest_at(history, at);
-    if (!newest->tombstone && newest != &history[*kept]) keep_.add(newest->revision());
+    const std::size_t newest = *newest_at(history, at);
+    if (!history.is_tombstone(newest) && newest != *kept) keep_.add(history[newest].revision());
   }
   keep_.sort();
   kept_before_.sort();

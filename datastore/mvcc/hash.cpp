@@ -107,12 +107,12 @@ bool HashKvJob::read_index(std::size_t max_entries) {
 }
 
 void HashKvJob::add_kept(const KeyEntry& entry) {
-  const HistorySpan history = entry.history();
+  const History history = entry.history();
   const std::int64_t at =
       keeps_nothing_ ? answer_.hash.compact_revision.value : answer_.hash.revision.value;
   const auto kept = kept_by_compaction(history, at);
   // Unlike a compaction, the hash does not keep a tombstone at its revision.
-  if (kept.has_value() && (keeps_nothing_ || !history[*kept].tombstone)) {
+  if (kept.has_value() && (keeps_nothing_ || !history.is_tombstone(*kept))) {
     keep_->add(history[*kept].revision());
   }
 }

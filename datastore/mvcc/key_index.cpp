@@ -162,7 +162,7 @@ IndexNode* KeyIndex::copy_node(const IndexNode* node) {
   return copy;
 }
 
-void KeyIndex::retire(KeyEntry::Replaced memory) {
+void KeyIndex::retire(KeyEntry::Memory memory) {
   if (memory.memory != nullptr) retired_.push_back({last_view_, memory});
 }
 
@@ -176,8 +176,7 @@ void KeyIndex::drop_node(IndexNode* node) {
 }
 
 void KeyIndex::drop_entry(KeyEntry* entry) {
-  retire(entry->array_memory());
-  retire(entry->own_memory());
+  entry->for_each_memory([this](KeyEntry::Memory memory) { retire(memory); });
 }
 
 void KeyIndex::seal(std::uint64_t view_number) {
@@ -203,11 +202,8 @@ void KeyIndex::free_tree(IndexNode* node) {
       free_tree(node->child(i));
       continue;
     }
-    KeyEntry* entry = node->entries_[i];
-    if (const auto array = entry->array_memory(); array.memory != nullptr) {
-      slab_.free(array.memory, array.bytes);
-    }
-    slab_.free(entry, entry->own_memory().bytes);
+    node->entries_[i]->for_each_memory(
+        [this](KeyEntry::Memory memory) { slab_.free(memory.memory, memory.bytes); });
   }
   slab_.free(node, node_bytes(node));
 }
@@ -406,8 +402,8 @@ void KeyIndex::prune_leaf(Path& path, std::int64_t at, std::size_t end_slot) {
   const IndexNode* before = path.back().node;
   std::size_t slot = path.back().slot;
   auto unchanged = [at](const KeyEntry* entry) {
-    const HistorySpan history = entry->history();
-    return history[0].main > at || first_after_prune(history, at) == 0;
+    const History history = entry->history();
+    return history.main_at(0) > at || first_after_prune(history, at) == 0;
   };
   while (slot < end_slot && unchanged(before->entries_[slot])) ++slot;
   if (slot == end_slot) return;

@@ -139,7 +139,7 @@ class KeyIndex {
  private:
   struct Retired {
     std::uint64_t last_view;
-    KeyEntry::Replaced memory;
+    KeyEntry::Memory memory;
   };
   struct Step {
     IndexNode* node;
@@ -157,7 +157,7 @@ class KeyIndex {
   void make_writable(Path& path);
   IndexNode* new_node(bool leaf);
   IndexNode* copy_node(const IndexNode* node);
-  void retire(KeyEntry::Replaced memory);
+  void retire(KeyEntry::Memory memory);
   void drop_node(IndexNode* node);
   void drop_entry(KeyEntry* entry);
   static std::size_t node_bytes(const IndexNode* node);

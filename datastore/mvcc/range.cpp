@@ -15,7 +15,7 @@ namespace {
 /// One key of the answer before its value is fetched.
 struct Found {
   BytesView key;
-  const HistoryItem* item;
+  HistoryItem item;
 };
 
 /// The revision to read at, or why it can't be.
@@ -41,15 +41,15 @@ void for_each_live(const IndexNode* root, const KeyRange& range, std::int64_t re
   if (range.single()) {
     const KeyEntry* entry = find_entry(root, range.key);
     if (entry == nullptr) return;
-    if (const HistoryItem* item = entry->live_at(revision); item != nullptr) visit(*entry, *item);
+    if (const auto item = entry->live_at(revision)) visit(*entry, *item);
     return;
   }
   if (range.ends_before(range.key)) return;
   const KeyEntry* const end = entry_after(root, range);
   for (IndexIterator it(root, range.key); it.valid() && &it.entry() != end; it.next()) {
     const KeyEntry& entry = it.entry();
-    const HistoryItem* item = entry.live_at(revision);
-    if (item != nullptr && !visit(entry, *item)) return;
+    const auto item = entry.live_at(revision);
+    if (item && !visit(entry, *item)) return;
   }
 }
 
@@ -103,16 +103,16 @@ void sort_by_index(std::vector<Found>& rows, const RangeQuery& query) {
       return;
     case SortTarget::kVersion:
       sort_rows(rows, query.sort_order,
-                [](const Found& a, const Found& b) { return a.item->version < b.item->version; });
+                [](const Found& a, const Found& b) { return a.item.version < b.item.version; });
       return;
     case SortTarget::kCreate:
       sort_rows(rows, query.sort_order, [](const Found& a, const Found& b) {
-        return a.item->create_revision < b.item->create_revision;
+        return a.item.create_revision < b.item.create_revision;
       });
       return;
     case SortTarget::kMod:
       sort_rows(rows, query.sort_order,
-                [](const Found& a, const Found& b) { return a.item->main < b.item->main; });
+                [](const Found& a, const Found& b) { return a.item.main < b.item.main; });
       return;
     case SortTarget::kValue:
       return;  // needs the values: sort_by_value
@@ -141,7 +141,7 @@ absl::StatusOr<std::vector<BytesView>> fetch(const Snapshot& snapshot,
   std::vector<BytesView> kvs;
   kvs.reserve(rows.size());
   for (const Found& row : rows) {
-    auto stored = snapshot.stored({row.item->revision(), false});
+    auto stored = snapshot.stored({row.item.revision(), false});
     if (!stored.ok()) return stored.status();
     kvs.push_back(*stored);
   }
@@ -168,9 +168,9 @@ std::unique_ptr<char[]> encode_all(const std::vector<KeyValueView>& kvs,
 /// As in etcd, a key without its value does not show the lease.
 KeyValueView without_value(const Found& row) {
   return {.key = row.key,
-          .create_revision = row.item->create_revision,
-          .mod_revision = row.item->main,
-          .version = row.item->version};
+          .create_revision = row.item.create_revision,
+          .mod_revision = row.item.main,
+          .version = row.item.version};
 }
 
 /// keys_only from the index alone.
@@ -216,7 +216,7 @@ std::vector<Found> find_rows(const Snapshot& snapshot, const RangeQuery& query,
                   // One row past the limit tells whether there is more.
                   if (capped && static_cast<std::int64_t>(rows.size()) > query.limit) return true;
                   if (filtered && !passes_filters(query, item)) return true;
-                  rows.push_back({entry.key(), &item});
+                  rows.push_back({entry.key(), item});
                   return true;
                 });
   return rows;
@@ -263,8 +263,8 @@ absl::StatusOr<std::optional<BytesView>> get(const Snapshot& snapshot, BytesView
   const auto at = read_revision(snapshot, revision);
   if (!at.ok()) return at.status();
   const KeyEntry* entry = find_entry(snapshot.index_root, key);
-  const HistoryItem* item = entry == nullptr ? nullptr : entry->live_at(*at);
-  if (item == nullptr) return std::nullopt;
+  const auto item = entry == nullptr ? std::nullopt : entry->live_at(*at);
+  if (!item) return std::nullopt;
   auto stored = snapshot.stored({item->revision(), false});
   if (!stored.ok()) return stored.status();
   return *stored;
@@ -345,7 +345,7 @@ absl::StatusOr<RangeCursor::Slice> RangeCursor::next(const Reader& reader, std::
   const auto take = [&](const KeyEntry& entry,
                         const HistoryItem& item) -> absl::StatusOr<std::size_t> {
     if (keys_only_) {
-      rows.push_back({entry.key(), &item});
+      rows.push_back({entry.key(), item});
       return entry.key().size();
     }
     const absl::StatusOr<BytesView> stored = snapshot.stored({item.revision(), false});
@@ -368,7 +368,7 @@ absl::StatusOr<RangeCursor::Step> RangeCursor::measure(const Reader& reader, std
   const auto take = [&](const KeyEntry& entry,
                         const HistoryItem& item) -> absl::StatusOr<std::size_t> {
     const absl::StatusOr<std::size_t> size =
-        keys_only_ ? key_value_size(without_value({entry.key(), &item}))
+        keys_only_ ? key_value_size(without_value({entry.key(), item}))
                    : snapshot.stored_size_bytes({item.revision(), false});
     if (size.ok()) weigh(*size);
     return size;

@@ -197,7 +197,7 @@ class IndexBuilder {
       add_key(row, item);
       return;
     }
-    const HistoryItem& newest = entry->newest();
+    const HistoryItem newest = entry->newest();
     // A second tombstone in a row deletes nothing, as in etcd.
     if (item.tombstone && newest.tombstone) return;
     if (!item.tombstone) {

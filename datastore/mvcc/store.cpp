@@ -56,13 +56,14 @@ absl::StatusOr<RangeResult> WriteTxn::range(const RangeQuery& query) const {
 
 const Change& WriteTxn::put(BytesView key, BytesView value, LeaseId lease) {
   KeyEntry* entry = store_->state_->index->find(key);
-  const HistoryItem* live =
-      entry == nullptr || entry->newest().tombstone ? nullptr : &entry->newest();
+  const std::optional<HistoryItem> newest =
+      entry == nullptr ? std::nullopt : std::optional(entry->newest());
+  const bool is_live = newest && !newest->tombstone;
   HistoryItem item;
   item.main = store_->revision_.value + 1;
   item.sub = static_cast<std::uint32_t>(store_->state_->changes.size());
-  item.create_revision = live == nullptr ? item.main : live->create_revision;
-  item.version = live == nullptr ? 1 : live->version + 1;
+  item.create_revision = is_live ? newest->create_revision : item.main;
+  item.version = is_live ? newest->version + 1 : 1;
   return store_->add_change(entry,
                             {.key = key,
                              .create_revision = item.create_revision,

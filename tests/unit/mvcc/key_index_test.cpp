@@ -14,6 +14,14 @@ namespace {
 HistoryItem put(std::int64_t main, std::int64_t version = 1) {
   return {.main = main, .create_revision = main, .version = version};
 }
+/// A put that continues a generation.
+HistoryItem again(std::int64_t main, std::int64_t create, std::int64_t version) {
+  return {.main = main, .create_revision = create, .version = version};
+}
+/// The put that follows `last`.
+HistoryItem after(const HistoryItem& last, std::int64_t main) {
+  return last.tombstone ? put(main) : again(main, last.create_revision, last.version + 1);
+}
 HistoryItem tombstone(std::int64_t main) {
   return {.main = main, .tombstone = true};
 }
@@ -72,7 +80,8 @@ TEST(KeyIndex, OldRootsKeepTheirKeysAndHistories) {
       if (keys.insert(key).second) {
         index.insert(key, put(revision));
       } else {
-        index.append(index.find(key), put(revision));
+        KeyEntry* entry = index.find(key);
+        index.append(entry, after(entry->newest(), revision));
       }
     }
     views[view] = {index.root(), std::vector<Bytes>(keys.begin(), keys.end())};
@@ -144,13 +153,68 @@ TEST(KeyIndex, AscendingKeysFillNodes) {
   EXPECT_LE(index.used_bytes() / kKeys, 85U);
 }
 
+/// An entry with a history.
+class Made {
+ public:
+  explicit Made(const std::vector<HistoryItem>& items) {
+    entry_ = KeyEntry::create(slab_, "key", items.front());
+    for (std::size_t i = 1; i < items.size(); ++i) append(items[i]);
+  }
+  void append(const HistoryItem& item) {
+    const auto outgrown = entry_->append(slab_, item);
+    if (outgrown.memory != nullptr) slab_.free(outgrown.memory, outgrown.bytes);
+  }
+  ~Made() {
+    free(entry_);
+    EXPECT_EQ(slab_.used_bytes(), 0U) << "something is left behind";
+  }
+  void free(KeyEntry* entry) {
+    entry->for_each_memory([this](auto memory) { slab_.free(memory.memory, memory.bytes); });
+  }
+  History history() const { return entry_->history(); }
+  Slab& slab() { return slab_; }
+  KeyEntry& entry() { return *entry_; }
+
+ private:
+  Slab slab_;
+  KeyEntry* entry_;
+};
+
 TEST(KeyEntry, FindsTheNewestAtARevision) {
-  const HistoryItem items[] = {put(2), put(5, 2), tombstone(7), put(9)};
-  EXPECT_EQ(newest_at(items, 1), nullptr);
-  EXPECT_EQ(newest_at(items, 2), &items[0]);
-  EXPECT_EQ(newest_at(items, 4), &items[0]);
-  EXPECT_EQ(newest_at(items, 8), &items[2]);
-  EXPECT_EQ(newest_at(items, 100), &items[3]);
+  const Made made({put(2), again(5, 2, 2), tombstone(7), put(9)});
+  EXPECT_EQ(newest_at(made.history(), 1), std::nullopt);
+  EXPECT_EQ(newest_at(made.history(), 2), 0U);
+  EXPECT_EQ(newest_at(made.history(), 4), 0U);
+  EXPECT_EQ(newest_at(made.history(), 8), 2U);
+  EXPECT_EQ(newest_at(made.history(), 100), 3U);
+}
+
+/// Against a plain list of items, from whichever of them memory begins.
+TEST(KeyEntry, GivesBackWhatItWasGivenWhereverItIsCut) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Prng dice(seed);
+    std::vector<HistoryItem> items = {dice.chance(1, 3) ? tombstone(1) : again(1, -7, 41)};
+    while (items.size() < 1 + seed * 20) {
+      const HistoryItem& last = items.back();
+      const std::int64_t main = last.main + static_cast<std::int64_t>(dice.below(3));
+      if (!last.tombstone && dice.chance(1, 5)) {
+        items.push_back(tombstone(main));
+      } else {
+        items.push_back(after(last, main));
+      }
+      items.back().sub = static_cast<std::uint32_t>(dice.below(1000));
+    }
+    Made made(items);
+    const std::size_t from = dice.below(items.size());
+    KeyEntry* cut = made.entry().copy_from(made.slab(), from);
+    ASSERT_EQ(cut->history().size(), items.size() - from);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      ASSERT_EQ(made.history()[i], items[i]) << seed << ' ' << i;
+      if (i < from) continue;
+      ASSERT_EQ(cut->history()[i - from], items[i]) << seed << ' ' << from << ' ' << i;
+    }
+    made.free(cut);
+  }
 }
 
 TEST(KeyEntry, CompactionKeepsWhatEtcdKeeps) {
@@ -161,10 +225,10 @@ TEST(KeyEntry, CompactionKeepsWhatEtcdKeeps) {
     std::size_t first_after_prune;
   };
   const Case cases[] = {
-      {{put(2), put(5, 2)}, 1, std::nullopt, 0},
-      {{put(2), put(5, 2)}, 2, 0, 0},
-      {{put(2), put(5, 2)}, 4, 0, 0},
-      {{put(2), put(5, 2)}, 9, 1, 1},
+      {{put(2), again(5, 2, 2)}, 1, std::nullopt, 0},
+      {{put(2), again(5, 2, 2)}, 2, 0, 0},
+      {{put(2), again(5, 2, 2)}, 4, 0, 0},
+      {{put(2), again(5, 2, 2)}, 9, 1, 1},
       // A tombstone stays at its own revision only.
       {{put(2), tombstone(5)}, 4, 0, 0},
       {{put(2), tombstone(5)}, 5, 1, 1},
@@ -177,8 +241,9 @@ TEST(KeyEntry, CompactionKeepsWhatEtcdKeeps) {
       {{put(2), tombstone(5), put(5)}, 6, 2, 2},
   };
   for (const Case& c : cases) {
-    EXPECT_EQ(kept_by_compaction(c.history, c.at), c.kept) << c.at;
-    EXPECT_EQ(first_after_prune(c.history, c.at), c.first_after_prune) << c.at;
+    const Made made(c.history);
+    EXPECT_EQ(kept_by_compaction(made.history(), c.at), c.kept) << c.at;
+    EXPECT_EQ(first_after_prune(made.history(), c.at), c.first_after_prune) << c.at;
   }
 }
 
