@@ -129,8 +129,10 @@ class Core {
   void promote_member(MemberId id, MembershipDone done, Mailbox& mailbox, Time now);
   void move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox,
                    Time now);
-  /// The voter that would take over soonest; nobody on any member but the leader, or without one.
-  std::optional<MemberId> successor() const;
+  /// If it leads, hands leadership to the voter that can take over soonest. `done` is called once
+  /// that one leads, or when there is nobody to lead instead, or the attempt has failed; at the
+  /// latest after the request timeout.
+  void hand_over(absl::AnyInvocable<void()> done, Mailbox& mailbox, Time now);
 
   // --- from the peers -------------------------------------------------------------------------
 
@@ -273,6 +275,7 @@ class Core {
   void send(std::vector<raft::Message> messages);
   void note_leader(Time now);
   void settle_transfers(Time now);
+  std::optional<MemberId> successor() const;
   void begin_install(const raft::SnapshotMetadata& snapshot, Time now);
   void finish_incoming_file(bool is_installed);
 

@@ -92,16 +92,25 @@ void Core::settle_transfers(Time now) {
   });
 }
 
+void Core::hand_over(absl::AnyInvocable<void()> done, Mailbox& mailbox, Time now) {
+  const std::optional<MemberId> to = successor();
+  if (!to) return mailbox.post(std::move(done));
+  move_leader(*to, [done = std::move(done)](const absl::Status&) mutable { done(); }, mailbox, now);
+}
+
+/// The voter that would take over soonest; nobody on any member but the leader. Whoever has been
+/// heard of since the last check of the quorum comes first; but right after it nobody has.
 std::optional<MemberId> Core::successor() const {
   std::optional<MemberId> best;
-  Index furthest;
+  std::pair<bool, Index> best_rank;
   for (const MemberId voter : raft_->conf().voters) {
     const raft::Progress* progress = raft_->progress(voter);
-    if (voter == options_.self || progress == nullptr || !progress->recently_active) continue;
-    if (!best || progress->match > furthest) {
-      best = voter;
-      furthest = progress->match;
-    }
+    if (voter == options_.self || progress == nullptr) continue;
+    if (!progress->recently_active && !peers_->active_since(voter)) continue;
+    const std::pair<bool, Index> rank(progress->recently_active, progress->match);
+    if (best && rank <= best_rank) continue;
+    best = voter;
+    best_rank = rank;
   }
   return best;
 }

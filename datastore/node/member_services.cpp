@@ -252,11 +252,8 @@ void Member::hand_over(Time patience) {
     shared->is_over = true;
     shared->ended.notify_one();
   };
-  const bool taken = enqueue([shared, end](Core& core, Time now) {
-    const std::optional<MemberId> successor = core.successor();
-    if (!successor) return end();
-    core.move_leader(*successor, [shared, end](absl::Status) { end(); }, shared->mailbox, now);
-  });
+  const bool taken =
+      enqueue([shared, end](Core& core, Time now) { core.hand_over(end, shared->mailbox, now); });
   if (!taken) return;
   std::unique_lock lock(shared->mutex);
   shared->ended.wait_for(lock, patience, [&] { return shared->is_over; });

@@ -14,6 +14,8 @@ enum class Fault : std::uint8_t {
   kPowerLoss,         // at a moment of rest: what was not synced is lost, torn or reordered
   kPowerLossInWrite,  // in the middle of a write, sync, rename, removal or engine commit
   kKill,              // the process ends, the kernel's cache stays
+  kStop,              // the process is asked to end, as by SIGTERM: a leader hands over first
+  kConnectRefused,    // the others learn that nobody listens there any more
   kPause,             // the process stands still, as under SIGSTOP
   kDiskFull,
   kSyncError,
@@ -44,6 +46,8 @@ inline constexpr std::array<std::string_view, kFaultCount> kFaultNames = {
     "power loss",
     "power loss in a write",
     "kill",
+    "stop",
+    "connection refused",
     "pause",
     "disk full",
     "sync error",
@@ -83,7 +87,7 @@ class FaultCounts {
     std::uint64_t sum = 0;
     for (std::uint64_t count : counts_) sum += count;
     return sum - of(Fault::kMessageLost) - of(Fault::kMessageDuplicated) -
-           of(Fault::kMessageReordered) - of(Fault::kConnectionLost);
+           of(Fault::kMessageReordered) - of(Fault::kConnectionLost) - of(Fault::kConnectRefused);
   }
 
  private:

@@ -19,6 +19,8 @@ namespace holdfast::simulation {
 namespace {
 
 constexpr Time kThreadHandover = std::chrono::microseconds(50);
+/// After a connection has ended.
+constexpr Time kRedialsWithin = std::chrono::milliseconds(150);
 constexpr Time kStartRetry = std::chrono::milliseconds(300);
 constexpr std::size_t kCompactionReadStep = 200;
 constexpr char kSnapshotDirectory[] = "snap";
@@ -202,6 +204,7 @@ void Machine::end(const absl::Status& why, Time down) {
   context_.scheduler.digest().add(why.ToString());
   ++incarnation_;
   process_.reset();
+  if (disk_.powered()) refuse_connections();
   if (on_down) on_down();
   start_after(down);
 }
@@ -214,6 +217,32 @@ void Machine::lose_power(Time down) {
 
 void Machine::kill(Time down) {
   end(absl::AbortedError("killed"), down);
+}
+
+void Machine::stop(Time down) {
+  const std::uint64_t incarnation = incarnation_;
+  const auto stopped = [this, incarnation, down] {
+    if (incarnation == incarnation_) end(absl::AbortedError("stopped"), down);
+  };
+  enqueue([this, stopped](node::Core& core, node::Time now) {
+    core.hand_over(stopped, process_->loop, now);
+  });
+  later(options_.core.election_timeout, stopped);
+}
+
+/// Its host lives on and says that nobody listens to those who call, if they do before it is back.
+void Machine::refuse_connections() {
+  for (const auto& [id, neighbour] : neighbours_) {
+    if (id == options_.self) continue;
+    context_.scheduler.after(dice_.between(Time(0), kRedialsWithin), [this, neighbour = neighbour] {
+      const bool heard = network_.is_open(options_.self, neighbour->self()) &&
+                         network_.is_open(neighbour->self(), options_.self);
+      if (is_up() || !disk_.powered() || !neighbour->is_up() || !heard) return;
+      context_.faults.add(Fault::kConnectRefused);
+      neighbour->enqueue(
+          [gone = options_.self](node::Core& core, node::Time) { core.report_gone(gone); });
+    });
+  }
 }
 
 void Machine::told_removed() {

@@ -61,6 +61,9 @@ class Machine final : public Station {
   void lose_power(Time down);
   /// The process is gone, the kernel's cache is not.
   void kill(Time down);
+  /// The process is asked to end: it hands over first if it leads, for as long as an election
+  /// takes.
+  void stop(Time down);
   /// The process stands still.
   void pause(Time span);
   bool is_up() const { return process_ != nullptr; }
@@ -119,6 +122,7 @@ class Machine final : public Station {
 
   void begin(node::Bootstrapped bootstrapped);
   void end(const absl::Status& why, Time down);
+  void refuse_connections();
   void failed_to_start(const absl::Status& why);
   /// Runs `work` after `delay`, unless the process has ended by then; later if it stands still.
   void later(Time delay, absl::AnyInvocable<void()> work);

@@ -60,8 +60,7 @@ void Nemesis::break_something() {
       machine.disk().lose_power_in(dice_.below(40));
       return;
     case 3:
-      context_.faults.add(Fault::kKill);
-      return machine.kill(some_while());
+      return end_process(machine);
     case 4:
       context_.faults.add(Fault::kPause);
       return machine.pause(some_while());
@@ -80,6 +79,16 @@ void Nemesis::break_something() {
 void Nemesis::power_loss(Machine& machine) {
   context_.faults.add(Fault::kPowerLoss);
   machine.lose_power(some_while());
+}
+
+void Nemesis::end_process(Machine& machine) {
+  if (dice_.coin()) {
+    context_.faults.add(Fault::kKill);
+    machine.kill(some_while());
+  } else {
+    context_.faults.add(Fault::kStop);
+    machine.stop(some_while());
+  }
 }
 
 void Nemesis::disk_trouble(Machine& machine) {

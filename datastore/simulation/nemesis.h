@@ -27,6 +27,7 @@ class Nemesis {
   bool few_are_left() const;
   Time some_while();
   void power_loss(Machine& machine);
+  void end_process(Machine& machine);
   void disk_trouble(Machine& machine);
   void damage(Machine& machine);
   void engine_trouble(Machine& machine);

@@ -360,6 +360,52 @@ TEST_F(CoreClusterTest, ALeaderKnownToBeGoneIsReplacedAtOnce) {
   EXPECT_NE(leader(), gone);
 }
 
+/// What SIGTERM begins with. No tick passes: writes pause for as many messages as it takes, at
+/// whatever moment of the leader's checks it comes.
+TEST_F(CoreClusterTest, ALeaderThatStopsHandsOverWithinAFewMessages) {
+  for (int ticks = 0; ticks < 12; ++ticks) {
+    SCOPED_TRACE(ticks);
+    peers_.clear();
+    stopped_.clear();
+    begin({"a" + std::to_string(ticks), "b" + std::to_string(ticks), "c" + std::to_string(ticks)});
+    run_for(std::chrono::seconds(3));
+    TestPeer* old_leader = leader();
+    ASSERT_NE(old_leader, nullptr);
+    for (int i = 0; i < ticks; ++i) {
+      clock_.now += std::chrono::milliseconds(100);
+      old_leader->core->tick(clock_.now);  // the others' answers are still to come
+    }
+    bool handed_over = false;
+    old_leader->core->hand_over([&] { handed_over = true; }, mailbox_, clock_.now);
+    const auto written = put(*old_leader, "k");
+    settle();
+    EXPECT_TRUE(handed_over);
+    ASSERT_NE(leader(), nullptr);
+    EXPECT_NE(leader(), old_leader);
+    ASSERT_TRUE(written->has_value());
+    EXPECT_TRUE((*written)->ok()) << **written;
+  }
+}
+
+TEST_F(CoreClusterTest, HandingOverWithoutAnybodyToLeadEndsAtOnce) {
+  begin({"a"});
+  run_for(std::chrono::seconds(1));
+  bool ended = false;
+  peers_.front()->core->hand_over([&] { ended = true; }, mailbox_, clock_.now);
+  EXPECT_TRUE(ended);
+}
+
+TEST_F(CoreClusterTest, AFollowerThatStopsMovesNobody) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(3));
+  TestPeer* old_leader = leader();
+  bool ended = false;
+  follower()->core->hand_over([&] { ended = true; }, mailbox_, clock_.now);
+  settle();
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(leader(), old_leader);
+}
+
 TEST_F(CoreClusterTest, WithoutAQuorumWritesAndReadsEndInTime) {
   begin({"a", "b", "c"});
   run_for(std::chrono::seconds(3));
@@ -431,7 +477,7 @@ TEST_F(CoreClusterTest, LeadershipMovesOnDemandAndLosesNoProposal) {
   begin({"a", "b", "c"});
   run_for(std::chrono::seconds(3));
   TestPeer* from = leader();
-  TestPeer* to = by_id(*from->core->successor());
+  TestPeer* to = follower();
   std::optional<absl::Status> moved;
   from->core->move_leader(
       to->id, [&](absl::Status status) { moved = status; }, mailbox_, clock_.now);
