@@ -124,6 +124,14 @@ void NodeLog::snapshot_install_began(const raft::SnapshotMetadata& snapshot) {
                                   {"incoming-snapshot-term", snapshot.term.value}});
 }
 
+void NodeLog::snapshot_install_postponed(const raft::SnapshotMetadata& snapshot,
+                                         const absl::Status& why) {
+  log_.error(
+      "the leader's state does not fit on the disk; this member does nothing until it does. "
+      "Free space on its file system, or give it a larger one",
+      {{"incoming-snapshot-index", snapshot.index.value}, telemetry::Field(why)});
+}
+
 void NodeLog::snapshot_installed(const raft::SnapshotMetadata& snapshot, node::Time took) {
   log_.info("applied snapshot",
             {{"incoming-snapshot-index", snapshot.index.value}, {"took", took}});

@@ -28,6 +28,8 @@ class NodeLog final : public node::MemberObserver {
   void membership_changed(const node::ClusterInfo& cluster) override;
   void message_refused(MemberId from, const absl::Status& why) override;
   void snapshot_install_began(const raft::SnapshotMetadata& snapshot) override;
+  void snapshot_install_postponed(const raft::SnapshotMetadata& snapshot,
+                                  const absl::Status& why) override;
   void snapshot_installed(const raft::SnapshotMetadata& snapshot, node::Time took) override;
   void applied(std::size_t entries, node::Time took) override;
   void command_applied(const statemachine::Command& command, const statemachine::Outcome& outcome,

@@ -164,8 +164,9 @@ class Core {
   std::optional<mvcc::DrainBatch> take_drain(Time now, bool all);
   void drained(mvcc::DrainBatch batch, absl::Status status);
   /// The state to put in the engine's place (storage::…), once nothing else is under way there;
-  /// then installed(). An error is the end.
-  std::optional<SnapshotInstall> take_install();
+  /// then installed(). An error is the end, but for a full disk: it is taken again after a while,
+  /// and the member does nothing until it fits.
+  std::optional<SnapshotInstall> take_install(Time now);
   absl::Status installed(const absl::Status& status, Time now);
   /// The engine's content and the state in memory may be of different moments.
   bool is_installing() const { return install_.has_value(); }
@@ -352,6 +353,8 @@ class Core {
   std::optional<SnapshotInstall> install_;
   bool install_is_taken_ = false;
   Time install_began_{0};
+  /// It did not fit on the disk; to be tried again then.
+  std::optional<Time> install_again_at_;
   std::vector<std::string> obsolete_files_;
   std::vector<SnapshotWanted> wanted_snapshots_;
 

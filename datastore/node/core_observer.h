@@ -40,6 +40,9 @@ class CoreObserver {
   /// A peer sent what no correct peer sends; it had no effect.
   virtual void message_refused(MemberId /*from*/, const absl::Status& /*why*/) {}
   virtual void snapshot_install_began(const raft::SnapshotMetadata& /*snapshot*/) {}
+  /// It does not fit on the disk, and is tried again until it does.
+  virtual void snapshot_install_postponed(const raft::SnapshotMetadata& /*snapshot*/,
+                                          const absl::Status& /*why*/) {}
   virtual void snapshot_installed(const raft::SnapshotMetadata& /*snapshot*/, Time /*took*/) {}
 };
 

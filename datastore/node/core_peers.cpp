@@ -12,6 +12,8 @@ namespace holdfast::node {
 namespace {
 /// What was forwarded to one leader may take this long to reach the next.
 constexpr Time kGiveUpLostAfter = std::chrono::milliseconds(500);
+/// Between two attempts to install a state that does not fit on the disk.
+constexpr Time kInstallAgainAfter = std::chrono::seconds(2);
 }  // namespace
 
 // --- messages -----------------------------------------------------------------------------------
@@ -29,6 +31,8 @@ void Core::send(std::vector<raft::Message> messages) {
 }
 
 absl::Status Core::step(std::vector<raft::Message> messages) {
+  // Nothing is answered while a state waits for room: what came would only pile up. It comes again.
+  if (install_again_at_) return absl::OkStatus();
   for (raft::Message& message : messages) {
     const MemberId from = message.from;
     // A snapshot comes with its database, or not at all.
@@ -154,7 +158,8 @@ void Core::begin_install(const raft::SnapshotMetadata& snapshot, Time now) {
   observer_.snapshot_install_began(snapshot);
 }
 
-std::optional<SnapshotInstall> Core::take_install() {
+std::optional<SnapshotInstall> Core::take_install(Time now) {
+  if (install_again_at_ && now < *install_again_at_) return std::nullopt;
   if (!install_ || install_is_taken_ || drain_in_flight_ ||
       compaction_stage_ == CompactionStage::kReading) {
     return std::nullopt;
@@ -166,7 +171,15 @@ std::optional<SnapshotInstall> Core::take_install() {
 }
 
 absl::Status Core::installed(const absl::Status& status, Time now) {
+  if (absl::IsResourceExhausted(status)) {
+    // Nothing has changed, and there is no way back to the state before: only waiting is safe.
+    install_is_taken_ = false;
+    install_again_at_ = now + kInstallAgainAfter;
+    observer_.snapshot_install_postponed(install_->snapshot, status);
+    return absl::OkStatus();
+  }
   if (!status.ok()) return status;
+  install_again_at_.reset();
   if (absl::Status reloaded = machine_->reload(); !reloaded.ok()) return reloaded;
   durable_index_ = machine_->applied_index();
   durable_term_ = machine_->applied_term();

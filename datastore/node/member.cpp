@@ -161,7 +161,7 @@ bool Member::turn(Time now) {
   for (SnapshotWanted& wanted : core_->take_wanted_snapshots()) {
     snapshot_requests_.push_back({nullptr, nullptr, std::move(wanted.message)});
   }
-  schedule_install();
+  schedule_install(now);
   remove_obsolete_files();
   schedule_background(now, false);
   schedule_compaction_read();
@@ -308,13 +308,18 @@ void Member::commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> s
     finished_drain_ = FinishedDrain{std::move(batch), status};
   }
   inbox_wake_.notify_one();
-  tend_log(
-      core_->wal(), status, Index(trim_below_.load(std::memory_order_relaxed)),
-      [this](const char* what, const absl::Status& why) { observer_.background_error(what, why); });
+  tend_log(status);
   const ports::BackendSizes sizes = backend_.sizes();
   if (sizes.allocated_bytes > sizes.used_bytes + options_.reclaim_above_bytes) {
     tend_space(kReclaimStepBytes);
   }
+}
+
+void Member::tend_log(const absl::Status& committed) {
+  const Index trim_below(trim_below_.load(std::memory_order_relaxed));
+  node::tend_log(
+      core_->wal(), committed, trim_below,
+      [this](const char* what, const absl::Status& why) { observer_.background_error(what, why); });
 }
 
 void Member::tend_space(std::uint64_t max_bytes) {

@@ -173,11 +173,12 @@ class Member final : public Node, public PeerPort {
   void commit_drain(mvcc::DrainBatch batch, std::vector<SnapshotRequest> snapshots, Index applied,
                     Term term, Revision revision);
   void schedule_compaction_read();
+  void tend_log(const absl::Status& committed);
   void tend_space(std::uint64_t max_bytes);
   void serve_snapshots(std::vector<SnapshotRequest> snapshots, Index applied, Term term,
                        Revision revision);
   void answer_snapshot(SnapshotRequest request, absl::StatusOr<BackendSnapshot> snapshot);
-  void schedule_install();
+  void schedule_install(Time now);
   void remove_obsolete_files();
   template <class Value, class Ask>
   void ask_leader(absl::AnyInvocable<void(absl::StatusOr<Value>)> done, Mailbox& mailbox, Ask ask);

@@ -358,11 +358,12 @@ void Member::told_removed(MemberId /*peer*/) {
 }
 
 /// The engine's content gives way on the background thread, where commits are made too.
-void Member::schedule_install() {
-  std::optional<SnapshotInstall> install = core_->take_install();
+void Member::schedule_install(Time now) {
+  std::optional<SnapshotInstall> install = core_->take_install(now);
   if (!install) return;
   background_->post([this, install = *std::move(install)] {
     absl::Status status = install_snapshot(disk_, install.file, install.snapshot, backend_);
+    if (!status.ok()) tend_log(status);
     enqueue([this, status = std::move(status)](Core& core, Time now) {
       if (absl::Status installed = core.installed(status, now); !installed.ok()) {
         core_error_ = std::move(installed);

@@ -343,7 +343,7 @@ void Machine::after_turn(node::Time now) {
   for (node::SnapshotWanted& wanted : core.take_wanted_snapshots()) {
     process_->wanted_snapshots.push_back(std::move(wanted.message));
   }
-  schedule_install();
+  schedule_install(now);
   for (const std::string& file : core.take_obsolete_files()) disk_.remove(file).IgnoreError();
   schedule_drain(now);
   schedule_compaction_read();
@@ -404,8 +404,8 @@ void Machine::serve_snapshots(Drain& drain, const absl::Status& committed) {
   }
 }
 
-void Machine::schedule_install() {
-  std::optional<node::SnapshotInstall> install = process_->core->take_install();
+void Machine::schedule_install(node::Time now) {
+  std::optional<node::SnapshotInstall> install = process_->core->take_install(now);
   if (!install) return;
   in_background([this, install = *std::move(install)] {
     const absl::Status status =

@@ -136,7 +136,7 @@ class Machine final : public Station {
   void schedule_drain(node::Time now);
   void commit_drain(const std::shared_ptr<Drain>& drain);
   void serve_snapshots(Drain& drain, const absl::Status& committed);
-  void schedule_install();
+  void schedule_install(node::Time now);
   void schedule_compaction_read();
   void read_compaction(mvcc::CompactionJob& job);
   void subscribe_watches();

@@ -259,16 +259,40 @@ class CoreClusterTest : public ::testing::Test {
   void install_at(TestPeer& to, std::pair<raft::Message, std::string> state) {
     ASSERT_TRUE(to.core->step_snapshot(std::move(state.first), std::move(state.second)).ok());
     ASSERT_TRUE(to.core->turn(clock_.now).ok());
-    const std::optional<SnapshotInstall> install = to.core->take_install();
+    finish_install_at(to);
+  }
+
+  void finish_install_at(TestPeer& to) {
+    const std::optional<SnapshotInstall> install = to.core->take_install(clock_.now);
     if (!install) return;
     EXPECT_TRUE(to.core->is_installing());
+    if (no_room_ > 0) {
+      --no_room_;
+      const absl::Status full = absl::ResourceExhaustedError("the disk is full");
+      ASSERT_TRUE(to.core->installed(full, clock_.now).ok());
+      EXPECT_FALSE(to.core->take_install(clock_.now).has_value()) << "not at once";
+      return;
+    }
     const absl::Status installed =
         install_snapshot(disk_, install->file, install->snapshot, to.backend);
     ASSERT_TRUE(to.core->installed(installed, clock_.now).ok()) << installed;
     EXPECT_FALSE(to.core->is_installing());
   }
 
+  /// The leader's log no longer begins where `away`'s ends.
+  void fall_behind(TestPeer& away) {
+    stopped_.insert(away.name);
+    for (int i = 0; i < 2500; ++i) {
+      put(*leader(), "key" + std::to_string(i));
+      if (i % 50 == 0) settle();
+    }
+    run_for(std::chrono::seconds(1));
+    ASSERT_GT(leader()->core->raft().log().first_index(), away.core->raft().log().last_index());
+    stopped_.clear();
+  }
+
   bool advances_first_election_ = true;
+  int no_room_ = 0;  // attempts to install a state that find the disk full
   std::string directory_;
   platform::PosixDisk disk_{{.unsafe_no_fsync = true}};
   SeededRandom random_{7};
@@ -556,16 +580,8 @@ TEST_F(CoreClusterTest, AFollowerTooFarBehindTakesOverTheLeadersStateAndGoesOn) 
   away.core->subscribe(
       1, [&](Revision revision) { told.push_back(revision); }, [](const auto&) {}, mailbox_);
   ASSERT_EQ(told.size(), 1U);
-  stopped_.insert(away.name);
-  for (int i = 0; i < 2500; ++i) {
-    put(*leader(), "key" + std::to_string(i));
-    if (i % 50 == 0) settle();
-  }
-  run_for(std::chrono::seconds(1));
+  fall_behind(away);
   const Revision revision = leader()->core->machine().store().revision();
-  ASSERT_GT(leader()->core->raft().log().first_index(), away.core->raft().log().last_index());
-
-  stopped_.clear();
   for (int i = 0; i < 50 && away.core->machine().store().revision() < revision; ++i) {
     run_for(std::chrono::milliseconds(100));
     carry_states();
@@ -582,6 +598,38 @@ TEST_F(CoreClusterTest, AFollowerTooFarBehindTakesOverTheLeadersStateAndGoesOn) 
   ASSERT_TRUE(ours.ok() && leaders.ok());
   EXPECT_EQ(ours->hash, leaders->hash);
   EXPECT_EQ(ours->revision, leaders->revision);
+}
+
+/// The disk has no room for the leader's state: the member stays, takes nothing on, and goes on by
+/// itself once there is room.
+TEST_F(CoreClusterTest, AStateThatDoesNotFitIsInstalledOnceItDoes) {
+  begin({"a", "b", "c"});
+  run_for(std::chrono::seconds(6));
+  TestPeer& away = *follower();
+  fall_behind(away);
+  no_room_ = 3;
+  for (int i = 0; i < 10 && !away.core->is_installing(); ++i) {
+    run_for(std::chrono::milliseconds(100));
+    carry_states();
+  }
+  ASSERT_TRUE(away.core->is_installing());
+  const Revision before = away.core->machine().store().revision();
+  const auto written = put(*leader(), "meanwhile");
+  settle();
+  EXPECT_TRUE(written->has_value() && (*written)->ok()) << "the others need nobody";
+  EXPECT_EQ(away.core->machine().store().revision(), before);
+
+  for (int i = 0; i < 200 && away.core->is_installing(); ++i) {
+    run_for(std::chrono::milliseconds(100));
+    finish_install_at(away);
+  }
+  EXPECT_FALSE(away.core->is_installing());
+  EXPECT_EQ(no_room_, 0);
+  for (int i = 0; i < 50; ++i) {
+    run_for(std::chrono::milliseconds(100));
+    carry_states();
+  }
+  EXPECT_EQ(away.core->machine().store().revision(), leader()->core->machine().store().revision());
 }
 
 }  // namespace
