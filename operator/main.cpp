@@ -182,6 +182,7 @@ int main(int argc, char** argv) {
   const std::variant<Settings, int> parsed = parse_settings(argc, argv);
   if (const int* code = std::get_if<int>(&parsed)) return *code;
   const Settings& settings = std::get<Settings>(parsed);
+  if (!settings.probe.empty()) return probe(settings.probe);
   const sigset_t signals = block_ending_signals();
   const auto log = telemetry::Logger::open({.level = settings.log_level});
   if (!log.ok()) return 1;

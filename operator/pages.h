@@ -34,4 +34,9 @@ class Pages {
   std::thread thread_;
 };
 
+/// Asks a page of ours, `url` http://host:port/path, until it answers 200 or half a minute is over,
+/// and prints what it last said. Returns the code to exit with: what `helm test` runs, in an image
+/// that has nothing else.
+int probe(const std::string& url);
+
 }  // namespace holdfast

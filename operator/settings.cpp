@@ -69,6 +69,8 @@ std::variant<Settings, int> parse_settings(int argc, char** argv) {
   app.add_option("--workers", settings.workers, "Clusters looked at side by side")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
+  app.add_option("--probe", settings.probe,
+                 "Only asks this page of a running operator, and exits with 0 if it answers 200");
   const std::map<std::string, LogLevel> levels = {{"debug", LogLevel::kDebug},
                                                   {"info", LogLevel::kInfo},
                                                   {"warn", LogLevel::kWarn},

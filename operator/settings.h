@@ -18,6 +18,8 @@ struct Settings {
   std::string kubeconfig;
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
   int workers = 8;
+  /// Not empty: nothing is run; the page at this URL is asked instead.
+  std::string probe;
 };
 
 /// The settings, or the code to exit with (--help, --version and errors have been printed).

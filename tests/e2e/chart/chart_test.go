@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -106,6 +107,23 @@ func TestVersionIsTheProgramsOwn(t *testing.T) {
 	deployment := documentsOf(mustRender(t, values{}, nil), "Deployment")[0]
 	if !bytes.Contains(images, []byte("holdfast.dev/<program>:<version>")) || !strings.Contains(deployment, "image: holdfast.dev/holdfast-operator:"+string(version[1])) {
 		t.Errorf("the default image is not the one that deploy/images writes:\n%s", deployment)
+	}
+}
+
+func TestArgumentsAreThoseOfTheProgram(t *testing.T) {
+	program := filepath.Join(member.Root(), "build/release/bin/holdfast-operator")
+	help, err := exec.Command(program, "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s (ninja -C build/release holdfast-operator makes it): %v: %s", program, err, help)
+	}
+	arguments := regexp.MustCompile(`(?m)^ +- (--[a-z-]+)=`).FindAllStringSubmatch(mustRender(t, values{}, nil), -1)
+	if len(arguments) < 5 {
+		t.Errorf("only %d arguments are rendered: %q", len(arguments), arguments)
+	}
+	for _, argument := range arguments {
+		if !strings.Contains(string(help), "  "+argument[1]+" ") {
+			t.Errorf("holdfast-operator knows no %s", argument[1])
+		}
 	}
 }
 

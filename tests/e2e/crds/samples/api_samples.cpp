@@ -193,7 +193,8 @@ ClusterStatus full_cluster_status() {
                                          .attempts = 2,
                                          .started_at = kTime,
                                          .step_started_at = kTime,
-                                         .requested_by = "an-operation"},
+                                         .requested_by = "an-operation",
+                                         .pod_uid = "5f0c1c9e-0000-4000-8000-000000000001"},
           .recovery =
               QuorumRecovery{
                   .survivor = "full-3", .raft_index = 42, .forced_at = kTime, .started_at = kTime},
@@ -208,6 +209,10 @@ ClusterStatus full_cluster_status() {
           .members = full_members(),
           .foreign_members = 3,
           .quorum_lost_since = kTime,
+          .parked =
+              ParkedOperation{
+                  .type = "RestartMember", .member = "full-1", .generation = 1, .since = kTime},
+          .members_aside = {"full-2", "full-4"},
           .last_backup =
               LastBackup{.name = "backup", .uri = "s3://bucket/a/b", .time = kTime, .revision = 9},
           .conditions =
