@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "operator/reconcile/draft.h"
 
@@ -46,6 +48,13 @@ void dispatch(Draft& draft, const Operation& operation) {
 
 void report(Draft& draft, const std::string& request, bool succeeded, std::string message) {
   draft.plan.finished.push_back({request, succeeded, std::move(message)});
+}
+
+/// By the operation that ended in this very pass.
+bool is_answered(const Draft& draft, const Request& request) {
+  const auto& finished = draft.plan.finished;
+  return std::any_of(finished.begin(), finished.end(),
+                     [&](const Finished& answered) { return answered.request == request.name; });
 }
 
 void plan_move_leader(Draft& draft, const Request& request) {
@@ -112,6 +121,7 @@ void continue_move_leader(Draft& draft, const Operation& operation) {
 void plan_requests(Draft& draft) {
   for (const Request& request : draft.facts.seen().requests) {
     if (draft.is_settled()) return;
+    if (is_answered(draft, request)) continue;
     switch (request.kind) {
       case Request::Kind::kMoveLeader:
         plan_move_leader(draft, request);

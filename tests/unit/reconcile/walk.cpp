@@ -14,6 +14,8 @@ namespace {
 /// No goal is further away, in passes.
 constexpr std::size_t kLongestWay = 300;
 
+constexpr int kToldDelays = 4;
+
 /// A way to a world, for the report of a failure.
 struct Trace {
   std::shared_ptr<const Trace> before;
@@ -203,25 +205,32 @@ Walk walk(const World& start, const std::vector<Change>& changes, int limit) {
 
 std::string narrate(World world) {
   std::string told;
+  int delays = 0;
   for (int bound = 0; bound < 200; ++bound) {
     const Plan planned = plan(world.observe());
-    if (planned.repairs.empty() && !planned.disruptive && is_goal(world)) {
-      return absl::StrCat(told, "goal\n");
-    }
+    const bool at_rest = planned.repairs.empty() && !planned.disruptive && world.requests.empty();
+    if (is_goal(world) && (at_rest || world.wishes.deleting)) return absl::StrCat(told, "goal\n");
     for (const Announcement& event : planned.announcements) {
       absl::StrAppend(&told, "  ", event.warning ? "Warning " : "", event.reason, ": ",
                       event.message, "\n");
+    }
+    for (const Finished& request : planned.finished) {
+      absl::StrAppend(&told, "  ", request.request,
+                      request.succeeded ? " is done: " : " failed: ", request.message, "\n");
     }
     World next = world;
     const std::string broken = carry_out(next, world.memory, planned, count_writes(planned));
     if (!broken.empty()) return absl::StrCat(told, "BROKEN ", broken, "\n");
     next = next.settled();
     if (next.key() == world.key()) {
+      if (++delays > kToldDelays) return absl::StrCat(told, "and so on\n");
       absl::StrAppend(&told, "(time passes)\n");
       next = world.later();
       if (next.key() == world.key()) return absl::StrCat(told, describe(planned), " STUCK\n");
     } else {
-      absl::StrAppend(&told, describe(planned).substr(1), "\n");
+      if (const std::string steps = describe(planned); !steps.empty()) {
+        absl::StrAppend(&told, steps.substr(1), "\n");
+      }
     }
     world = std::move(next);
   }

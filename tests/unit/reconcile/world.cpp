@@ -160,7 +160,8 @@ std::string apply(World& world, const RemoveMember& step) {
     if (world.is_up(node) && world.leader == node.ordinal && another_can_lead(world, node)) {
       return "rule 8: the leader is removed";
     }
-    const bool stays = node.disk && !node.disk->deleting && !node.disk->other_class;
+    const bool stays =
+        node.disk && !node.disk->deleting && !node.disk->other_class && world.requests.empty();
     if (world.is_up(node) && stays && world.voters() <= world.wishes.replicas) {
       return "rule 2: more members leave than are too many";
     }
@@ -243,6 +244,7 @@ std::set<Ordinal> World::registered() const {
 Observed World::observe() const {
   Observed seen{.now = kNow, .wishes = wishes, .memory = memory};
   seen.list_confirmed = has_quorum();
+  seen.requests = requests;
   for (const Node& node : nodes) {
     Member member{.ordinal = node.ordinal};
     if (node.disk) {
@@ -303,7 +305,8 @@ void World::settle_leader() {
     }
   }
   for (Node& node : nodes) {
-    if (is_up(node)) node.silent_long = node.pod->old = false;
+    if (is_up(node)) node.silent_long = false;
+    if (is_up(node) && requests.empty()) node.pod->old = false;
     // A follower catches up by itself while there is a leader.
     if (is_up(node) && has_quorum() && !node.learner) node.behind = false;
   }
@@ -313,9 +316,9 @@ std::string World::key() const {
   std::string key = absl::StrCat(
       wishes.replicas, wishes.pod.hash, wishes.storage_class, wishes.paused, wishes.deleting,
       wishes.generation, "f", absl::StrJoin(wishes.fenced, ","), "|", leader, formed, finalizer,
-      faults_left, ".", delays_left, "|", memory.cluster_id.has_value(), memory.next_ordinal, "m",
-      absl::StrJoin(memory.members, ","), "a", absl::StrJoin(memory.aside, ","), "q",
-      memory.quorum_lost_since.value_or(0));
+      faults_left, ".", delays_left, "r", requests.size(), "|", memory.cluster_id.has_value(),
+      memory.next_ordinal, "m", absl::StrJoin(memory.members, ","), "a",
+      absl::StrJoin(memory.aside, ","), "q", memory.quorum_lost_since.value_or(0));
   if (const auto& op = memory.operation) {
     const Node* node = find(op->ordinal);
     const bool same_pod = node != nullptr && node->pod && uid_of(node->pod->uid) == op->pod_uid;
@@ -488,6 +491,10 @@ std::string carry_out(World& world, const Memory& basis, const Plan& plan, int w
     return broken;
   }
   if (plan.memory != basis) world.memory = plan.memory;
+  for (const Finished& finished : plan.finished) {
+    std::erase_if(world.requests,
+                  [&](const Request& request) { return request.name == finished.request; });
+  }
   std::vector<Step> steps = plan.repairs;
   if (plan.disruptive) steps.push_back(*plan.disruptive);
   for (const Step& step : steps) {

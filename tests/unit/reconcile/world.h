@@ -59,6 +59,7 @@ struct Node {
 struct World {
   Wishes wishes;
   Memory memory;
+  std::vector<Request> requests;
   std::vector<Node> nodes;  ///< ascending
   std::set<Ordinal> ever;   ///< ordinals that ever had a volume
   Ordinal leader = -1;
