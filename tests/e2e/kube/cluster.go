@@ -5,19 +5,9 @@ package kube
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,12 +16,12 @@ import (
 	"syscall"
 	"time"
 
+	"holdfast/tests/go/apiserver"
 	"holdfast/tests/go/member"
 )
 
 const (
 	readyTimeout = 180 * time.Second
-	token        = "e2e-token"
 	// eventSeconds is how long the API server keeps events, by a lease in the store.
 	eventSeconds = 5
 )
@@ -114,35 +104,23 @@ func startOn(dir string, endpoints []string) (*cluster, error) {
 }
 
 func (c *cluster) startKubernetes() error {
-	pool, err := c.makeIdentity()
-	if err != nil {
-		return err
-	}
-	c.client = &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: pool},
-		MaxIdleConnsPerHost: 64,
-		ForceAttemptHTTP2:   true,
-	}}
 	ports, err := member.FreePorts(2)
 	if err != nil {
 		return err
 	}
-	c.port = ports[0]
-	if err := c.writeKubeconfig(); err != nil {
+	identity, err := apiserver.WriteIdentity(c.dir, ports[0])
+	if err != nil {
 		return err
 	}
-	c.apiserver = &program{name: "kube-apiserver", log: c.path("apiserver.log"), args: []string{
-		"--etcd-servers=http://" + strings.Join(c.endpoints, ",http://"),
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", c.port),
-		"--tls-cert-file=" + c.path("tls.crt"), "--tls-private-key-file=" + c.path("tls.key"),
-		"--token-auth-file=" + c.path("tokens.csv"), "--authorization-mode=AlwaysAllow",
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/16",
-		"--service-account-signing-key-file=" + c.path("sa.key"), "--service-account-key-file=" + c.path("sa.key"),
+	c.port, c.client = ports[0], identity.Client()
+	c.apiserver = &program{name: "kube-apiserver", log: c.path("apiserver.log"), args: append(identity.Flags(),
+		"--etcd-servers=http://"+strings.Join(c.endpoints, ",http://"),
+		"--authorization-mode=AlwaysAllow",
 		fmt.Sprintf("--event-ttl=%ds", eventSeconds), "--lease-reuse-duration-seconds=1",
-	}}
+	)}
 	c.manager = &program{name: "kube-controller-manager", log: c.path("manager.log"), args: []string{
-		"--kubeconfig=" + c.path("kubeconfig"), fmt.Sprintf("--secure-port=%d", ports[1]), "--bind-address=127.0.0.1",
-		"--service-account-private-key-file=" + c.path("sa.key"), "--root-ca-file=" + c.path("tls.crt"),
+		"--kubeconfig=" + c.path(apiserver.KubeconfigFile), fmt.Sprintf("--secure-port=%d", ports[1]), "--bind-address=127.0.0.1",
+		"--service-account-private-key-file=" + c.path(apiserver.AccountKeyFile), "--root-ca-file=" + c.path(apiserver.CertificateFile),
 		"--cert-dir=" + c.path("manager"), "--leader-elect=true",
 	}}
 	if err := c.apiserver.start(); err != nil {
@@ -155,61 +133,6 @@ func (c *cluster) startKubernetes() error {
 }
 
 func (c *cluster) path(name string) string { return filepath.Join(c.dir, name) }
-
-// makeIdentity makes the server's self-signed certificate, the token and the service account key.
-func (c *cluster) makeIdentity() (*x509.CertPool, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "e2e"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	keyDER, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	accounts, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, err
-	}
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	files := map[string][]byte{
-		"tls.crt":    certificate,
-		"tls.key":    pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}),
-		"sa.key":     pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(accounts)}),
-		"tokens.csv": []byte(token + ",e2e,e2e,system:masters\n"),
-	}
-	for name, content := range files {
-		if err := os.WriteFile(c.path(name), content, 0o600); err != nil {
-			return nil, err
-		}
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(certificate)
-	return pool, nil
-}
-
-func (c *cluster) writeKubeconfig() error {
-	config := map[string]any{
-		"apiVersion": "v1", "kind": "Config", "current-context": "e2e",
-		"clusters": []any{map[string]any{"name": "e2e", "cluster": map[string]any{"server": c.url(""), "certificate-authority": c.path("tls.crt")}}},
-		"users":    []any{map[string]any{"name": "e2e", "user": map[string]any{"token": token}}},
-		"contexts": []any{map[string]any{"name": "e2e", "context": map[string]any{"cluster": "e2e", "user": "e2e"}}},
-	}
-	content, err := json.Marshal(config) // JSON is YAML
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(c.path("kubeconfig"), content, 0o600)
-}
 
 func (c *cluster) url(path string) string { return fmt.Sprintf("https://127.0.0.1:%d%s", c.port, path) }
 
@@ -298,7 +221,7 @@ func (c *cluster) request(ctx context.Context, method, path, contentType string,
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Authorization", "Bearer "+apiserver.Token)
 	if contentType == "" {
 		contentType = "application/json"
 	}

@@ -5,23 +5,14 @@ package apiserver
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -31,7 +22,6 @@ import (
 const (
 	readyTimeout = 180 * time.Second
 	callTimeout  = time.Minute
-	token        = "apiserver-token"
 )
 
 // Server is a running API server whose only user may do everything.
@@ -69,7 +59,7 @@ func (s *Server) Stop() {
 }
 
 // Kubeconfig returns the path of the user's kubeconfig.
-func (s *Server) Kubeconfig() string { return s.path("kubeconfig") }
+func (s *Server) Kubeconfig() string { return s.path(KubeconfigFile) }
 
 // LogTail returns the end of the API server's log.
 func (s *Server) LogTail() string {
@@ -109,7 +99,7 @@ func (s *Server) Call(method, path, contentType string, body any) (Answer, error
 	if err != nil {
 		return Answer{}, err
 	}
-	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Authorization", "Bearer "+Token)
 	request.Header.Set("Content-Type", contentType)
 	response, err := s.client.Do(request)
 	if err != nil {
@@ -137,34 +127,26 @@ func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
 func (s *Server) url(path string) string  { return fmt.Sprintf("https://127.0.0.1:%d%s", s.port, path) }
 
 func (s *Server) start(flags []string) error {
-	pool, err := s.writeIdentity()
-	if err != nil {
-		return err
-	}
-	s.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
 	ports, err := member.FreePorts(1)
 	if err != nil {
 		return err
 	}
-	s.port = ports[0]
-	if err := s.writeKubeconfig(); err != nil {
+	identity, err := WriteIdentity(s.dir, ports[0])
+	if err != nil {
 		return err
 	}
+	s.port, s.client = ports[0], identity.Client()
 	log, err := os.Create(s.path("apiserver.log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	s.process = exec.Command(member.Tool("kube-apiserver"), append([]string{
+	s.process = exec.Command(member.Tool("kube-apiserver"), slices.Concat([]string{
 		"--etcd-servers=http://" + s.store.ClientAddr(),
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", s.port),
-		"--tls-cert-file=" + s.path("tls.crt"), "--tls-private-key-file=" + s.path("tls.key"),
-		"--token-auth-file=" + s.path("tokens.csv"), "--authorization-mode=RBAC",
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/16",
-		"--service-account-signing-key-file=" + s.path("sa.key"), "--service-account-key-file=" + s.path("sa.key"),
+		"--authorization-mode=RBAC",
 		// No controller makes the default service account that it would wait for.
 		"--disable-admission-plugins=ServiceAccount",
-	}, flags...)...)
+	}, identity.Flags(), flags)...)
 	s.process.Stdout, s.process.Stderr = log, log
 	if err := member.StartTied(s.process); err != nil {
 		return err
@@ -193,58 +175,4 @@ func (s *Server) waitReady() error {
 			return fmt.Errorf("kube-apiserver not ready within %v (%d, %v); its log:\n%s", readyTimeout, answer.Status, err, s.LogTail())
 		}
 	}
-}
-
-// writeIdentity makes the server's self-signed certificate, the user's token and the key that
-// service account tokens are signed with.
-func (s *Server) writeIdentity() (*x509.CertPool, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "apiserver"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	keyDER, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	accounts, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, err
-	}
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for name, content := range map[string][]byte{
-		"tls.crt":    certificate,
-		"tls.key":    pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}),
-		"sa.key":     pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(accounts)}),
-		"tokens.csv": []byte(token + ",admin,admin,system:masters\n"),
-	} {
-		if err := os.WriteFile(s.path(name), content, 0o600); err != nil {
-			return nil, err
-		}
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(certificate)
-	return pool, nil
-}
-
-func (s *Server) writeKubeconfig() error {
-	content, err := json.Marshal(map[string]any{ // JSON is YAML
-		"apiVersion": "v1", "kind": "Config", "current-context": "test",
-		"clusters": []any{map[string]any{"name": "test", "cluster": map[string]any{"server": s.url(""), "certificate-authority": s.path("tls.crt")}}},
-		"users":    []any{map[string]any{"name": "test", "user": map[string]any{"token": token}}},
-		"contexts": []any{map[string]any{"name": "test", "context": map[string]any{"cluster": "test", "user": "test"}}},
-	})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(s.Kubeconfig(), content, 0o600)
 }
