@@ -36,7 +36,7 @@ struct Wishes {
   std::int64_t generation = 0;
   /// 0 (hibernated), 1, 3, 5, 7 or 9.
   int replicas = 3;
-  /// Its version is one that rule 15 lets the members go to from what they run (versions.h).
+  /// Its version is one that rule 15 lets the members go to from what they run.
   Template pod;
   /// Why spec.version is not what `pod` has; empty: it is.
   std::string version_refusal;
