@@ -97,8 +97,15 @@ absl::Status spawn(const ExecPlugin& plugin, Process& process) {
   posix_spawn_file_actions_adddup2(&actions, err[1], 2);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   posix_spawnattr_setpgroup(&attributes, 0);
+  // The plugin starts with every signal as usual, whatever we block or ignore.
+  sigset_t signals;
+  sigemptyset(&signals);
+  posix_spawnattr_setsigmask(&attributes, &signals);
+  sigaddset(&signals, SIGPIPE);
+  posix_spawnattr_setsigdefault(&attributes, &signals);
   const int failed = ::posix_spawnp(&process.pid, plugin.command.c_str(), &actions, &attributes,
                                     pointers(arguments).data(), pointers(variables).data());
   posix_spawnattr_destroy(&attributes);

@@ -141,12 +141,11 @@ absl::Status Informer::watch() {
   version_refused_ = false;
   LineSplitter lines(options_.max_event_bytes);
   absl::Status problem;
-  const absl::Status ended =
-      client_.watch(options_.resource, watch_options, [&](std::string_view piece) {
-        mark_heard();
-        problem = lines.add(piece, [this](std::string_view line) { return take_line(line); });
-        return problem.ok();
-      });
+  absl::Status ended = client_.watch(options_.resource, watch_options, [&](std::string_view piece) {
+    mark_heard();
+    problem = lines.add(piece, [this](std::string_view line) { return take_line(line); });
+    return problem.ok();
+  });
   if (!problem.ok()) {
     return problem;
   }

@@ -23,7 +23,7 @@ RequestMetrics::RequestMetrics(telemetry::MetricRegistry& registry)
 }
 
 template <class Key, class Metric, class Make>
-Metric& RequestMetrics::find(std::map<Key, Metric*>& series, Key key, const Make& make) {
+Metric& RequestMetrics::find(std::map<Key, Metric*>& series, const Key& key, const Make& make) {
   const std::lock_guard lock(mutex_);
   Metric*& metric = series[key];
   if (metric == nullptr) {

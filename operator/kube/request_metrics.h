@@ -30,7 +30,7 @@ class RequestMetrics {
 
  private:
   template <class Key, class Metric, class Make>
-  Metric& find(std::map<Key, Metric*>& series, Key key, const Make& make);
+  Metric& find(std::map<Key, Metric*>& series, const Key& key, const Make& make);
 
   telemetry::MetricRegistry& registry_;
   telemetry::Histogram& rate_limit_seconds_;

@@ -6,34 +6,34 @@ namespace holdfast::kube {
 namespace {
 
 struct Case {
-  int code;
   const char* body;
-  bool changes;
-  absl::StatusCode status;
   const char* reason;
+  int code;
+  absl::StatusCode status;
   Fate fate;
+  bool changes;
 };
 
 TEST(ApiErrorTest, CodeAndReasonDecide) {
   const Case cases[] = {
-      {404, R"({"kind":"Status","reason":"NotFound","message":"m"})", true,
-       absl::StatusCode::kNotFound, "NotFound", Fate::kRejected},
-      {409, R"({"kind":"Status","reason":"AlreadyExists","message":"m"})", true,
-       absl::StatusCode::kAlreadyExists, "AlreadyExists", Fate::kRejected},
-      {409, R"({"kind":"Status","reason":"Conflict","message":"m"})", true,
-       absl::StatusCode::kAborted, "Conflict", Fate::kRejected},
-      {410, R"({"kind":"Status","reason":"Expired","message":"m"})", false,
-       absl::StatusCode::kOutOfRange, "Expired", Fate::kRejected},
-      {422, R"({"kind":"Status","reason":"Invalid","message":"m"})", true,
-       absl::StatusCode::kInvalidArgument, "Invalid", Fate::kRejected},
-      {403, R"({"kind":"Status","reason":"Forbidden","message":"m"})", true,
-       absl::StatusCode::kPermissionDenied, "Forbidden", Fate::kRejected},
-      {429, "", true, absl::StatusCode::kResourceExhausted, "", Fate::kRetry},
-      {500, "boom", false, absl::StatusCode::kInternal, "", Fate::kRetry},
-      {500, "boom", true, absl::StatusCode::kInternal, "", Fate::kUnknown},
-      {503, "", true, absl::StatusCode::kUnavailable, "", Fate::kUnknown},
-      {504, R"({"kind":"Status","reason":"Timeout","message":"m"})", true,
-       absl::StatusCode::kDeadlineExceeded, "Timeout", Fate::kUnknown},
+      {R"({"kind":"Status","reason":"NotFound","message":"m"})", "NotFound", 404,
+       absl::StatusCode::kNotFound, Fate::kRejected, true},
+      {R"({"kind":"Status","reason":"AlreadyExists","message":"m"})", "AlreadyExists", 409,
+       absl::StatusCode::kAlreadyExists, Fate::kRejected, true},
+      {R"({"kind":"Status","reason":"Conflict","message":"m"})", "Conflict", 409,
+       absl::StatusCode::kAborted, Fate::kRejected, true},
+      {R"({"kind":"Status","reason":"Expired","message":"m"})", "Expired", 410,
+       absl::StatusCode::kOutOfRange, Fate::kRejected, false},
+      {R"({"kind":"Status","reason":"Invalid","message":"m"})", "Invalid", 422,
+       absl::StatusCode::kInvalidArgument, Fate::kRejected, true},
+      {R"({"kind":"Status","reason":"Forbidden","message":"m"})", "Forbidden", 403,
+       absl::StatusCode::kPermissionDenied, Fate::kRejected, true},
+      {"", "", 429, absl::StatusCode::kResourceExhausted, Fate::kRetry, true},
+      {"boom", "", 500, absl::StatusCode::kInternal, Fate::kRetry, false},
+      {"boom", "", 500, absl::StatusCode::kInternal, Fate::kUnknown, true},
+      {"", "", 503, absl::StatusCode::kUnavailable, Fate::kUnknown, true},
+      {R"({"kind":"Status","reason":"Timeout","message":"m"})", "Timeout", 504,
+       absl::StatusCode::kDeadlineExceeded, Fate::kUnknown, true},
   };
   for (const Case& each : cases) {
     const absl::Status status =

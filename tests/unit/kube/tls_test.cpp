@@ -72,7 +72,7 @@ class TlsServer {
   explicit TlsServer(const Identity& identity, const Identity* client_ca = nullptr,
                      const char* address = "127.0.0.1")
       : store_(client_ca == nullptr ? nullptr : X509_STORE_new()) {
-    if (store_ != nullptr) {
+    if (client_ca != nullptr) {
       X509_STORE_add_cert(store_, client_ca->certificate);
     }
     server_ = std::make_unique<httplib::SSLServer>(identity.certificate, identity.key, store_);

@@ -52,8 +52,10 @@ bool await(std::string_view words) {
 
 void in_parallel(int n, const std::function<void(int)>& f) {
   std::atomic<int> next{0};
+  constexpr int kThreads = 8;
   std::vector<std::thread> threads;
-  for (int i = 0; i < 8; ++i) {
+  threads.reserve(kThreads);
+  for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int mine = next++; mine < n; mine = next++) {
         f(mine);
