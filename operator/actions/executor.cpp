@@ -10,6 +10,7 @@
 #include "operator/actions/member_steps.h"
 #include "operator/actions/status.h"
 #include "operator/actions/texts.h"
+#include "operator/actions/upkeep.h"
 #include "operator/api/names.h"
 #include "operator/api/operation.h"
 #include "operator/observe/assemble.h"
@@ -73,6 +74,7 @@ class Executor::Run {
     for (const reconcile::Step& step : pass_.plan.repairs) keep(carry_out_step(step));
     if (pass_.plan.disruptive && outcome_.status.ok()) keep(carry_out_step(*pass_.plan.disruptive));
     for (const reconcile::Finished& finished : pass_.plan.finished) keep(answer(finished));
+    maintain_one();
     return std::move(outcome_);
   }
 
@@ -327,29 +329,64 @@ class Executor::Run {
     return nullptr;
   }
 
+  /// The oldest HoldfastOperation that the planner has no say in.
+  void maintain_one() {
+    if (!outcome_.status.ok() || !may_maintain(pass_)) return;
+    std::optional<api::HoldfastOperation> oldest;
+    for (const Object& object : pass_.snapshot.operations) {
+      auto operation = api::read<api::HoldfastOperation>(*object);
+      if (!operation.ok() || !is_upkeep(*operation) || api::is_finished(*operation)) continue;
+      if (operation->metadata.deletion_timestamp) continue;
+      const auto created = operation->metadata.creation_timestamp;
+      if (!oldest || created < oldest->metadata.creation_timestamp) oldest = *std::move(operation);
+    }
+    if (!oldest || !keep(write_.may_write())) return;
+    const Progress progress = maintain(pass_, *oldest);
+    if (progress.finished) {
+      keep(answer(*progress.finished));
+    } else if (!progress.done_member.empty()) {
+      api::OperationStatus& status = oldest->status;
+      if (!status.started_at) status.started_at = pass_.now;
+      status.observed_generation = oldest->metadata.generation;
+      status.member = progress.done_member;
+      status.done_members.push_back(progress.done_member);
+      keep(write_operation(*oldest));
+    }
+  }
+
+  absl::Status write_operation(const api::HoldfastOperation& operation) {
+    Json body = api::status_to_apply(operation);
+    body["metadata"]["resourceVersion"] = operation.metadata.resource_version;
+    return look_again_after(write_.apply(kinds::kOperations, body, "status").status());
+  }
+
   /// Tells the HoldfastOperation what became of it.
   absl::Status answer(const reconcile::Finished& finished) {
     for (const Object& object : pass_.snapshot.operations) {
       if (kube::name_of(*object) != finished.request) continue;
       auto operation = api::read<api::HoldfastOperation>(*object);
       if (!operation.ok()) return absl::OkStatus();
-      api::OperationStatus& status = operation->status;
-      status.observed_generation = operation->metadata.generation;
-      status.message = with_member_names(finished.message, cluster().metadata.name);
-      status.completed_at = pass_.now;
-      if (!status.started_at) status.started_at = pass_.now;
-      api::Condition condition;
-      condition.type =
-          std::string(finished.succeeded ? api::condition::kComplete : api::condition::kFailed);
-      condition.status = api::ConditionStatus::kTrue;
-      condition.reason = finished.succeeded ? "Done" : "CouldNotBeDone";
-      condition.message = status.message;
-      condition.observed_generation = operation->metadata.generation;
-      condition.last_transition_time = pass_.now;
-      api::set_condition(status.conditions, std::move(condition));
-      return write_.apply(kinds::kOperations, api::status_to_apply(*operation), "status").status();
+      finish(finished, *operation);
+      return write_operation(*operation);
     }
     return absl::OkStatus();
+  }
+
+  void finish(const reconcile::Finished& finished, api::HoldfastOperation& operation) const {
+    api::OperationStatus& status = operation.status;
+    status.observed_generation = operation.metadata.generation;
+    status.message = with_member_names(finished.message, cluster().metadata.name);
+    status.completed_at = pass_.now;
+    if (!status.started_at) status.started_at = pass_.now;
+    api::Condition condition;
+    condition.type =
+        std::string(finished.succeeded ? api::condition::kComplete : api::condition::kFailed);
+    condition.status = api::ConditionStatus::kTrue;
+    condition.reason = finished.succeeded ? "Done" : "CouldNotBeDone";
+    condition.message = status.message;
+    condition.observed_generation = operation.metadata.generation;
+    condition.last_transition_time = pass_.now;
+    api::set_condition(status.conditions, std::move(condition));
   }
 
   Executor& executor_;
