@@ -23,6 +23,7 @@
 #include "operator/kube/rest_client.h"
 #include "operator/observe/caches.h"
 #include "operator/observe/lookups.h"
+#include "operator/observe/user_secrets.h"
 #include "operator/pages.h"
 #include "operator/settings.h"
 
@@ -73,6 +74,7 @@ class Operator {
     if (!caches.ok()) return caches.status();
     caches_ = *std::move(caches);
     lookups_ = std::make_unique<observe::Lookups>(*client_);
+    user_secrets_ = std::make_unique<observe::UserSecrets>(*client_);
     kube::EventRecorderOptions events;
     events.instance = own_name();
     events_ = std::make_unique<kube::EventRecorder>(*client_, events, log_, seed + 1);
@@ -83,8 +85,8 @@ class Operator {
     actions::ControllerOptions options;
     options.workers = settings_.workers;
     options.defaults = {settings_.member_image, HOLDFAST_RELEASE};
-    controller_ = std::make_unique<actions::Controller>(*caches_, *lookups_, *executor_, *events_,
-                                                        log_, options);
+    controller_ = std::make_unique<actions::Controller>(*caches_, *lookups_, *user_secrets_,
+                                                        *executor_, *events_, log_, options);
     pages_ = std::make_unique<Pages>(Pages::Sources{[this] { return health(); },
                                                     [this] { return readiness(); },
                                                     [this] { return registry_.text(); }});
@@ -157,6 +159,7 @@ class Operator {
   std::unique_ptr<kube::RestClient> client_;
   std::unique_ptr<observe::Caches> caches_;
   std::unique_ptr<observe::Lookups> lookups_;
+  std::unique_ptr<observe::UserSecrets> user_secrets_;
   std::unique_ptr<kube::EventRecorder> events_;
   std::unique_ptr<actions::Executor> executor_;
   std::unique_ptr<actions::Controller> controller_;

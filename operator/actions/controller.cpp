@@ -5,6 +5,7 @@
 
 #include "operator/member/fleet.h"
 #include "operator/observe/assemble.h"
+#include "operator/observe/certificates.h"
 
 namespace holdfast::actions {
 
@@ -30,11 +31,13 @@ kube::WorkQueueOptions queue_options() {
 
 }  // namespace
 
-Controller::Controller(observe::Caches& caches, observe::Lookups& lookups, Executor& executor,
+Controller::Controller(observe::Caches& caches, observe::Lookups& lookups,
+                       observe::UserSecrets& user_secrets, Executor& executor,
                        kube::EventRecorder& events, telemetry::Logger& log,
                        ControllerOptions options)
     : caches_(caches),
       lookups_(lookups),
+      user_secrets_(user_secrets),
       executor_(executor),
       events_(events),
       log_(log),
@@ -141,7 +144,8 @@ std::optional<milliseconds> Controller::reconcile(const std::string& key) {
   }
   queue_.forget(key);
   if (outcome.changed_members) return kAfterMemberStep;
-  const milliseconds planned = std::chrono::seconds(pass.plan.look_again_seconds);
+  const milliseconds planned = std::chrono::seconds(
+      std::min(pass.plan.look_again_seconds, pass.certificate_plan.look_again_seconds));
   return pass.plan.memory.operation ? std::min(planned, kDuringOperation) : planned;
 }
 
@@ -150,15 +154,19 @@ Pass Controller::look(observe::Snapshot snapshot) {
   pass.snapshot = std::move(snapshot);
   pass.now = absl::Now();
   pass.resolved = observe::resolve(pass.snapshot, options_.defaults, pass.now);
-  pass.members = pool_.of(pass.snapshot, std::nullopt);
+  pass.members = pool_.of(pass.snapshot, observe::operator_material(pass.snapshot));
   std::vector<const member::Client*> clients;
   for (const auto& [ordinal, client] : pass.members) clients.push_back(client.get());
-  std::vector<member::Probe> probes = member::probe_all(clients);
+  std::vector<member::Probe> probes = member::probe_all(clients, {.metrics_page = true});
   std::size_t at = 0;
   for (const auto& [ordinal, client] : pass.members) pass.probes[ordinal] = std::move(probes[at++]);
   pass.observed = observe::assemble(pass.snapshot, pass.resolved.wishes, pass.probes,
                                     lookups_.look_up(pass.snapshot), pass.now);
   pass.plan = holdfast::reconcile::plan(pass.observed);
+  pass.user_secrets = user_secrets_.look_up(pass.snapshot);
+  pass.certificates = observe::assemble_certificates(
+      {pass.snapshot, pass.observed, pass.plan, pass.probes, pass.user_secrets, pass.now});
+  pass.certificate_plan = holdfast::reconcile::plan_certificates(pass.certificates);
   return pass;
 }
 

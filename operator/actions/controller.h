@@ -18,6 +18,7 @@
 #include "operator/observe/caches.h"
 #include "operator/observe/lookups.h"
 #include "operator/observe/member_pool.h"
+#include "operator/observe/user_secrets.h"
 #include "operator/specs/template.h"
 
 namespace holdfast::actions {
@@ -32,8 +33,9 @@ struct ControllerOptions {
 /// only while it leads; keys that come meanwhile wait. Any thread.
 class Controller {
  public:
-  Controller(observe::Caches& caches, observe::Lookups& lookups, Executor& executor,
-             kube::EventRecorder& events, telemetry::Logger& log, ControllerOptions options);
+  Controller(observe::Caches& caches, observe::Lookups& lookups, observe::UserSecrets& user_secrets,
+             Executor& executor, kube::EventRecorder& events, telemetry::Logger& log,
+             ControllerOptions options);
   /// Stops.
   ~Controller();
   Controller(const Controller&) = delete;
@@ -67,6 +69,7 @@ class Controller {
 
   observe::Caches& caches_;
   observe::Lookups& lookups_;
+  observe::UserSecrets& user_secrets_;
   Executor& executor_;
   kube::EventRecorder& events_;
   telemetry::Logger& log_;

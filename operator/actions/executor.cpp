@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "operator/actions/certificates.h"
 #include "operator/actions/member_steps.h"
 #include "operator/actions/status.h"
 #include "operator/actions/texts.h"
@@ -71,9 +72,13 @@ class Executor::Run {
       hold_standing_objects();
       hold_member_objects();
     }
+    if (!deleting && !pass_.resolved.wishes.paused) keep(carry_out_certificate_step());
     for (const reconcile::Step& step : pass_.plan.repairs) keep(carry_out_step(step));
     if (pass_.plan.disruptive && outcome_.status.ok()) keep(carry_out_step(*pass_.plan.disruptive));
     for (const reconcile::Finished& finished : pass_.plan.finished) keep(answer(finished));
+    for (const reconcile::Finished& finished : pass_.certificate_plan.finished) {
+      keep(answer(finished));
+    }
     maintain_one();
     return std::move(outcome_);
   }
@@ -225,6 +230,9 @@ class Executor::Run {
     specs::MemberMarks marks;
     marks.ordinal = ordinal;
     marks.learner = true;
+    if (std::string mark = certificates_mark(pass_, ordinal); !mark.empty()) {
+      marks.annotations[std::string(api::annotation::kCertificates)] = std::move(mark);
+    }
     for (const reconcile::Member& member : pass_.observed.members) {
       if (member.ordinal != ordinal || !member.registration) continue;
       marks.learner = member.registration->learner;
@@ -240,7 +248,33 @@ class Executor::Run {
     return marks;
   }
 
+  absl::Status carry_out_certificate_step() {
+    const auto& step = pass_.certificate_plan.step;
+    if (!step) return absl::OkStatus();
+    const absl::Status status =
+        CertificateWriter(executor_.client_, write_, pass_).carry_out(*step);
+    const std::string what = reconcile::to_string(*step);
+    executor_.log_.info(status.ok() ? "carried out a step" : "could not carry out a step",
+                        {{"cluster", kube::to_text(cluster_key())},
+                         {"step", what},
+                         {"outcome", std::string(status.message())}});
+    // Single certificates are many and told by the log alone.
+    const bool single = std::holds_alternative<reconcile::IssueLeaf>(*step) ||
+                        std::holds_alternative<reconcile::InstallLeaf>(*step);
+    if (status.ok() && !single) record(false, "Certificates", "Reconcile", what);
+    if (std::holds_alternative<reconcile::SetPeerScheme>(*step)) outcome_.changed_members = true;
+    return status;
+  }
+
+  /// A Pod is made once its member's certificates stand; the pass that sees the last of them does
+  /// it.
+  bool awaits_certificates(const reconcile::Step& step) const {
+    const auto* pod = std::get_if<reconcile::CreatePod>(&step);
+    return pod != nullptr && !pass_.certificate_plan.startable.contains(pod->ordinal);
+  }
+
   absl::Status carry_out_step(const reconcile::Step& step) {
+    if (awaits_certificates(step)) return absl::OkStatus();
     if (absl::Status status = write_.may_write(); !status.ok()) return status;
     const bool of_members = is_asked_of_members(step);
     const absl::Status status =

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <map>
+#include <string>
 
 #include "absl/time/time.h"
 #include "operator/member/answers.h"
 #include "operator/observe/member_pool.h"
 #include "operator/observe/snapshot.h"
 #include "operator/observe/wishes.h"
+#include "operator/reconcile/certificates.h"
 #include "operator/reconcile/observed.h"
 #include "operator/reconcile/plan.h"
 
@@ -21,6 +23,10 @@ struct Pass {
   std::map<int, member::Probe> probes;
   reconcile::Observed observed;
   reconcile::Plan plan;
+  /// Secrets that spec.tls names, by name.
+  std::map<std::string, kube::Object> user_secrets;
+  reconcile::CertificatesObserved certificates;
+  reconcile::CertificatePlan certificate_plan;
   absl::Time now;
 
   const api::HoldfastCluster& cluster() const { return snapshot.cluster; }

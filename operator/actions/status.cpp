@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "operator/actions/certificates.h"
 #include "operator/actions/texts.h"
 #include "operator/api/condition.h"
 #include "operator/api/names.h"
@@ -42,6 +43,7 @@ class StatusWriter {
     status_.observed_generation = pass_.cluster().metadata.generation;
     write_target();
     write_members();
+    write_tls_status(pass_, status_);
     write_counts();
     for (Finding& finding : findings()) write_condition(std::move(finding));
     return std::move(status_);
@@ -145,7 +147,7 @@ class StatusWriter {
 
   std::vector<Finding> findings() const {
     std::vector<Finding> all = {ready(),     quorum(),  progressing(), degraded(),
-                                upgrading(), storage(), alarms()};
+                                upgrading(), storage(), alarms(),      tls()};
     const auto& wishes = pass_.resolved.wishes;
     all.push_back(
         {api::condition::kPaused, wishes.paused, wishes.paused ? "Paused" : "NotPaused",
@@ -244,6 +246,21 @@ class StatusWriter {
                            "spec.options.quotaBytes, then disarm it")};
     }
     return {api::condition::kAlarmActive, false, "NoAlarm", "no member raises an alarm"};
+  }
+
+  Finding tls() const {
+    const reconcile::CertificatePlan& plan = pass_.certificate_plan;
+    for (const auto* side : {&plan.peer, &plan.client}) {
+      if (!side->waiting) continue;
+      return {api::condition::kTlsReady, false, side->waiting->reason,
+              named(side->waiting->message)};
+    }
+    if (plan.step) {
+      return {api::condition::kTlsReady, false, "Progressing",
+              named(reconcile::to_string(*plan.step))};
+    }
+    return {api::condition::kTlsReady, true, "AsDeclared",
+            "every certificate is as declared and in use"};
   }
 
   void write_condition(Finding finding) {

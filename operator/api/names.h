@@ -72,6 +72,8 @@ inline constexpr std::string_view kJoining = "holdfast.dev/joining";
 inline constexpr std::string_view kPodTemplateKeys = "holdfast.dev/pod-template-keys";
 /// On what is held in shape by apply: a digest of the body that was applied last.
 inline constexpr std::string_view kApplied = "holdfast.dev/applied";
+/// On Pods: changes with the certificates that it mounts, so that the kubelet looks at once.
+inline constexpr std::string_view kCertificates = "holdfast.dev/certificates";
 /// On Pods, by a Restart operation: a member made before this time is restarted.
 inline constexpr std::string_view kRestartedAt = "holdfast.dev/restarted-at";
 /// On a HoldfastCluster, by its user: the generation whose update may begin (Supervised).

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,9 @@ struct MetricsPage {
   std::string release;  ///< holdfast's own, "0.1.0"; empty: not holdfast
   /// SHA-256 (hex) of the CA bundle now trusted, by endpoint: "client", "peer".
   std::map<std::string, std::string> trusted_bundle_sha256;
+  /// Serials (upper-case hex) of the certificates now in use, by the flag that names their file:
+  /// "cert-file", "peer-cert-file".
+  std::map<std::string, std::set<std::string>> certificate_serials;
   /// The earliest end of a certificate in use, in seconds since 1970.
   std::optional<std::int64_t> certificate_not_after_seconds;
 };

@@ -46,6 +46,9 @@ void take_line(absl::string_view line, MetricsPage& page) {
     const auto digest = label_of(line, "sha256");
     if (endpoint && digest) page.trusted_bundle_sha256[*endpoint] = *digest;
   } else if (absl::StartsWith(line, "holdfast_tls_certificate_not_after_seconds{")) {
+    const auto flag = label_of(line, "certificate");
+    const auto serial = label_of(line, "serial");
+    if (flag && serial) page.certificate_serials[*flag].insert(*serial);
     const std::optional<double> end = value_of(line);
     if (!end) return;
     const auto seconds = static_cast<std::int64_t>(*end);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "operator/api/names.h"
+#include "operator/observe/certificates.h"
 
 namespace holdfast::observe {
 
@@ -41,7 +42,7 @@ Members MemberPool::of(const Snapshot& snapshot, const std::optional<member::Tls
     const auto ordinal = api::ordinal_of(cluster, kube::name_of(*pod));
     std::optional<member::Endpoint> endpoint = endpoint_of(snapshot, *pod);
     if (!ordinal || !endpoint) continue;
-    endpoint->tls = tls;
+    if (pod_mode(*pod, api::Side::kClient) != api::TlsMode::kOff) endpoint->tls = tls;
     Entry& entry = kept[std::string(kube::uid_of(*pod))];
     entry.fingerprint = fingerprint_of(*endpoint);
     const auto before = known.find(std::string(kube::uid_of(*pod)));

@@ -22,7 +22,8 @@ class MemberPool {
   explicit MemberPool(member::Timeouts timeouts = {}) : timeouts_(timeouts) {}
 
   /// Those of the cluster's Pods that have an address, dialled at it under the member's own name:
-  /// no DNS is asked. `tls`: what the operator shows and trusts, if members speak TLS to clients.
+  /// no DNS is asked. `tls`: what the operator shows and trusts; for
+  /// Pods that were made to speak TLS to clients.
   Members of(const Snapshot& snapshot, const std::optional<member::TlsMaterial>& tls);
 
   /// Ends the connections of a cluster that is gone.

@@ -13,18 +13,6 @@ bool takes_part(const CertifiedMember& member) {
   return member.registered || member.pod_mode.has_value();
 }
 
-/// What the Pods that stand say, if status does not know.
-TlsMode first_mode(const CertificateSide& side) {
-  std::optional<TlsMode> common;
-  for (const CertifiedMember& member : side.members) {
-    if (!member.pod_mode.has_value()) continue;
-    if (common.has_value() && *common != *member.pod_mode) return TlsMode::kMixed;
-    common = member.pod_mode;
-  }
-  if (common.has_value()) return *common;
-  return side.wishes.enabled ? TlsMode::kOn : TlsMode::kOff;
-}
-
 Waiting calm_first(const CertificateFacts& facts) {
   return {"TLSChangeWaits", "turning TLS " +
                                 std::string(facts.side().wishes.enabled ? "on" : "off") + " for " +
@@ -74,9 +62,20 @@ CertificateDecision leave_mixed(const CertificateFacts& facts) {
 
 }  // namespace
 
+api::TlsMode initial_mode(const CertificateSide& side) {
+  std::optional<TlsMode> common;
+  for (const CertifiedMember& member : side.members) {
+    if (!member.pod_mode.has_value()) continue;
+    if (common.has_value() && *common != *member.pod_mode) return TlsMode::kMixed;
+    common = member.pod_mode;
+  }
+  if (common.has_value()) return *common;
+  return side.wishes.enabled ? TlsMode::kOn : TlsMode::kOff;
+}
+
 CertificateDecision decide_mode(const CertificateFacts& facts) {
   const CertificateSide& side = facts.side();
-  if (!side.mode.has_value()) return {SetTlsMode{facts.which(), first_mode(side)}, {}};
+  if (!side.mode.has_value()) return {SetTlsMode{facts.which(), initial_mode(side)}, {}};
   if (*side.mode == TlsMode::kMixed) return leave_mixed(facts);
   const TlsMode goal = side.wishes.enabled ? TlsMode::kOn : TlsMode::kOff;
   if (*side.mode == goal) return {};

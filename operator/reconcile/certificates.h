@@ -275,6 +275,10 @@ struct CertificatePlan {
 std::string to_string(const CertificateStep& step);
 std::string to_string(const Holder& holder);
 
+/// How a side begins whose mode status does not know: as the Pods that stand were made, or else as
+/// is wished.
+api::TlsMode initial_mode(const CertificateSide& side);
+
 /// The next write for what was seen. Pure: equal observations, equal plans.
 /// Source: rule 11 of the operator; README.md.
 CertificatePlan plan_certificates(const CertificatesObserved& observed);

@@ -49,15 +49,11 @@ json volumes(const api::HoldfastCluster& cluster, const MemberTemplate& member,
   const std::string claim = api::claim_name(cluster.metadata.name, ordinal);
   json out =
       json::array({{{"name", kDataVolume}, {"persistentVolumeClaim", {{"claimName", claim}}}}});
-  const auto secret = [&](const std::string& users, api::Side side) {
-    return users.empty() ? api::member_secret(name, side) : users;
-  };
   if (has_certificates(member.tls.client)) {
-    out.push_back(
-        secret_volume(kClientTlsVolume, secret(member.client_secret, api::Side::kClient)));
+    out.push_back(secret_volume(kClientTlsVolume, api::member_secret(name, api::Side::kClient)));
   }
   if (has_certificates(member.tls.peer)) {
-    out.push_back(secret_volume(kPeerTlsVolume, secret(member.peer_secret, api::Side::kPeer)));
+    out.push_back(secret_volume(kPeerTlsVolume, api::member_secret(name, api::Side::kPeer)));
   }
   if (has_certificates(member.tls.client) || has_certificates(member.tls.peer)) {
     out.push_back({{"name", kTrustVolume},

@@ -16,10 +16,6 @@ using nlohmann::json;
 /// Of template_hash; a new number restarts every member of every cluster.
 constexpr int kHashVersion = 1;
 
-std::string secret_of_user(const api::TlsSide& side) {
-  return side.issuer == api::Issuer::kSecret ? side.secret_ref.name : "";
-}
-
 /// Fields by name; one at its default is left out.
 class Inputs {
  public:
@@ -61,8 +57,6 @@ MemberTemplate resolve_template(const api::HoldfastCluster& cluster, const Defau
   member.quota_bytes = spec.options.quota_bytes.value_or(quota_for_volume(smallest));
   member.options = spec.options;
   member.tls = tls;
-  member.client_secret = secret_of_user(spec.tls.client);
-  member.peer_secret = secret_of_user(spec.tls.peer);
   member.resources = spec.pod_template.resources;
   member.affinity = spec.pod_template.affinity;
   member.topology_spread_constraints = spec.pod_template.topology_spread_constraints;
@@ -87,8 +81,6 @@ std::string template_hash(const MemberTemplate& member) {
   add_options(inputs, member.options);
   inputs.add("clientTls", std::string(api::name_of(member.tls.client)), on);
   inputs.add("peerTls", std::string(api::name_of(member.tls.peer)), on);
-  inputs.add("clientSecret", member.client_secret, none);
-  inputs.add("peerSecret", member.peer_secret, none);
   inputs.add("resources", member.resources);
   inputs.add("affinity", member.affinity);
   // An empty list says something here: no spreading at all.

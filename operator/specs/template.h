@@ -32,9 +32,6 @@ struct MemberTemplate {
   std::int64_t quota_bytes = 0;
   api::Options options;
   TlsModes tls;
-  /// Secrets of the user's own certificates (issuer Secret); empty: each member has its own.
-  std::string client_secret;
-  std::string peer_secret;
   nlohmann::json resources;
   nlohmann::json affinity;
   std::optional<nlohmann::json> topology_spread_constraints;

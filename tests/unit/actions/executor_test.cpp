@@ -13,6 +13,7 @@
 #include "operator/actions/texts.h"
 #include "operator/api/names.h"
 #include "operator/observe/assemble.h"
+#include "operator/observe/certificates.h"
 
 namespace holdfast::actions {
 namespace {
@@ -72,6 +73,7 @@ class ExecutorTest : public testing::Test {
     cluster.metadata.finalizers = {std::string(api::kFinalizer)};
     cluster.spec.tls.client.enabled = false;
     cluster.spec.tls.peer.enabled = false;
+    cluster.status.tls.emplace();
     pass_.now = absl::FromUnixSeconds(1'795'000'000);
     pass_.snapshot.object = std::make_shared<const Json>(api::write(cluster));
     look();
@@ -82,6 +84,9 @@ class ExecutorTest : public testing::Test {
         observe::resolve(pass_.snapshot, {"holdfast.dev/holdfast", "0.1.0"}, pass_.now);
     pass_.observed = observe::assemble(pass_.snapshot, pass_.resolved.wishes, {}, {}, pass_.now);
     pass_.plan = reconcile::plan(pass_.observed);
+    pass_.certificates = observe::assemble_certificates(
+        {pass_.snapshot, pass_.observed, pass_.plan, {}, {}, pass_.now});
+    pass_.certificate_plan = reconcile::plan_certificates(pass_.certificates);
   }
 
   /// A term that has just begun.

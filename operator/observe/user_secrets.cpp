@@ -1,0 +1,44 @@
+#include "operator/observe/user_secrets.h"
+
+#include <memory>
+#include <utility>
+
+#include "operator/observe/kinds.h"
+
+namespace holdfast::observe {
+
+std::map<std::string, kube::Object> UserSecrets::look_up(const Snapshot& snapshot) {
+  std::map<std::string, kube::Object> found;
+  const api::Tls& tls = snapshot.cluster.spec.tls;
+  for (const api::TlsSide* side : {&tls.client, &tls.peer}) {
+    const std::string& name = side->secret_ref.name;
+    if (side->issuer != api::Issuer::kSecret || name.empty() || found.contains(name)) continue;
+    if (kube::Object object = get({snapshot.cluster.metadata.ns, name})) {
+      found.emplace(name, std::move(object));
+    }
+  }
+  return found;
+}
+
+kube::Object UserSecrets::get(const kube::ObjectKey& key) {
+  const auto now = std::chrono::steady_clock::now();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto known = kept_.find(key);
+    if (known != kept_.end() && now < known->second.until) return known->second.object;
+  }
+  auto answer = client_.get(kinds::kSecrets, key);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!answer.ok() && !absl::IsNotFound(answer.status())) {
+    // Nothing was learned: what was known stays true a little longer.
+    const auto known = kept_.find(key);
+    return known == kept_.end() ? nullptr : known->second.object;
+  }
+  if (kept_.size() >= kMaxKept) kept_.clear();
+  Kept& kept = kept_[key];
+  kept.object = answer.ok() ? std::make_shared<const kube::Json>(*std::move(answer)) : nullptr;
+  kept.until = now + kKeep;
+  return kept.object;
+}
+
+}  // namespace holdfast::observe
