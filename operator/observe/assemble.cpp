@@ -57,7 +57,9 @@ reconcile::Pod pod_of(const Snapshot& snapshot, const Json& object) {
   reconcile::Pod pod;
   pod.uid = std::string(kube::uid_of(object));
   pod.ours = is_ours(snapshot, object);
-  pod.deleting = is_deleting(object);
+  // Its node would have to confirm the end of one that is being deleted; where that is gone the
+  // deletion is asked for again, without a grace.
+  pod.deleting = is_deleting(object) && !is_node_gone(snapshot, object);
   pod.running = kube::text_at(object, {"status", "phase"}) == "Running";
   // For the planner one that has ended is as one whose node is gone: nothing to wait for, make
   // another.

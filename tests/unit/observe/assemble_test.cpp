@@ -137,6 +137,16 @@ TEST_F(Assemble, APodOnANodeThatIsGoneIsSeenSo) {
   EXPECT_FALSE(assemble_now().members[0].pod->node_gone) << "nodes cannot be read: not known";
 }
 
+TEST_F(Assemble, ADeletionThatANodeThatIsGoneWouldHaveToConfirmIsYetToBeAskedFor) {
+  for (const char* node : {"node1", "node9"}) {
+    add_pod(0, node);
+    Json deleted = *snapshot_.pods.back();
+    deleted["metadata"]["deletionTimestamp"] = "2026-11-23T02:00:00Z";
+    snapshot_.pods.back() = std::make_shared<const Json>(std::move(deleted));
+    EXPECT_EQ(assemble_now().members[0].pod->deleting, std::string(node) == "node1");
+  }
+}
+
 TEST_F(Assemble, AnAlarmBelongsToTheMemberThatRaisedIt) {
   add_pod(0);
   add_pod(1);
