@@ -256,6 +256,7 @@ absl::Status Core::why_late(Time proposed_at) const {
 
 absl::Status Core::turn(Time now) {
   machine_->lessor().advance_to(now);
+  if (next_revokes_ && now >= *next_revokes_) revoke_expired(now);
   if (absl::Status status = run_raft(now); !status.ok()) return status;
   fail_lost(now);
   publish();

@@ -154,8 +154,8 @@ class Core {
 
   /// False while the engine is too far behind: leave proposals where they are.
   bool accepts_proposals() const;
-  /// When there is work that no input announces (a step of a compaction), the time for the next
-  /// turn().
+  /// When there is work that no input announces (a step of a compaction, leases that still are to
+  /// be revoked), the time for the next turn().
   std::optional<Time> next_background_step() const;
 
   // --- the engine's side ----------------------------------------------------------------------
@@ -294,12 +294,14 @@ class Core {
   void propose_as_leader(codec::CommandField field, const Bytes& body);
   void submit_internal_proposals();
   void expire_leases(Time now);
+  void revoke_expired(Time now);
   absl::StatusOr<std::int64_t> renew_now(LeaseId lease);
   void propose_checkpoint_reset(LeaseId lease);
   void advance_first_election(Time now);
   void expire_waiters(Time now);
   void fail_lost(Time now);
   void give_up(std::uint64_t id, const absl::Status& why);
+  std::optional<Time> next_compaction_step() const;
   void begin_compaction(Time now);
   void step_compaction(Time now);
   void finish_compaction(Time now);
@@ -368,6 +370,7 @@ class Core {
   Time last_drain_{0};
   bool drain_failed_ = false;
   Time last_expiry_scan_{0};
+  std::optional<Time> next_revokes_;
   Index durable_index_;  // what the engine holds
   Term durable_term_;
   Index marked_index_;  // and what the log knows of that: it may be trimmed up to here

@@ -1,4 +1,5 @@
 // What core does beside the log: handing applied batches to the engine, and compacting in steps.
+#include <algorithm>
 #include <utility>
 
 #include "datastore/base/mutants.h"
@@ -60,6 +61,12 @@ Index Core::trim_below() const {
 // --- compaction: deletes in small steps between turns --------------------------------------------
 
 std::optional<Time> Core::next_background_step() const {
+  const std::optional<Time> compaction = next_compaction_step();
+  if (!compaction || !next_revokes_) return compaction ? compaction : next_revokes_;
+  return std::min(*compaction, *next_revokes_);
+}
+
+std::optional<Time> Core::next_compaction_step() const {
   if (compaction_stage_ != CompactionStage::kWrite || !accepts_proposals() || install_) {
     return std::nullopt;
   }
@@ -77,7 +84,7 @@ void Core::begin_compaction(Time now) {
 
 void Core::step_compaction(Time now) {
   if (compaction_ == nullptr) begin_compaction(now);
-  const std::optional<Time> due = next_background_step();
+  const std::optional<Time> due = next_compaction_step();
   if (!due || now < *due) return;
   next_compaction_step_ = now + options_.compaction_pause;
   const Time began = clock_.monotonic();

@@ -8,8 +8,12 @@
 namespace holdfast::node {
 
 namespace {
-/// Lease revocations proposed per scan; the rest wait for the next one.
-constexpr std::size_t kMaxRevokesPerScan = 10'000;
+/// Leases that expire together are revoked a few at a time, so that what clients ask for meanwhile
+/// waits for a few and not for all.
+constexpr std::size_t kMaxRevokesPerStep = 256;
+constexpr Time kPauseBetweenRevokes = std::chrono::milliseconds(5);
+/// Nor are more proposed while so many entries wait to be applied.
+constexpr std::uint64_t kMaxUnapplied = 4 * kMaxRevokesPerStep;
 }  // namespace
 
 void Core::renew_lease(LeaseId lease, Time now, RenewDone done) {
@@ -50,13 +54,25 @@ void Core::propose_checkpoint_reset(LeaseId lease) {
                     codec::encode_lease_checkpoint({&reset, 1}));
 }
 
-void Core::expire_leases(Time now) {
+void Core::revoke_expired(Time now) {
+  next_revokes_.reset();
   lease::Lessor& lessor = machine_->lessor();
   if (!lessor.is_primary()) return;
-  for (const LeaseId lease : lessor.expired(now, kMaxRevokesPerScan)) {
+  const std::uint64_t unapplied = raft_->log().last_index().value - machine_->applied_index().value;
+  std::vector<LeaseId> expired;
+  if (unapplied < kMaxUnapplied) expired = lessor.expired(now, kMaxRevokesPerStep);
+  for (const LeaseId lease : expired) {
     observer_.lease_expired(lease);
     propose_as_leader(codec::CommandField::kLeaseRevoke, codec::encode_lease_revoke(lease));
   }
+  const bool there_may_be_more = expired.size() == kMaxRevokesPerStep || unapplied >= kMaxUnapplied;
+  if (there_may_be_more) next_revokes_ = now + kPauseBetweenRevokes;
+}
+
+void Core::expire_leases(Time now) {
+  lease::Lessor& lessor = machine_->lessor();
+  if (!lessor.is_primary()) return;
+  revoke_expired(now);
   std::vector<statemachine::LeaseCheckpoint> checkpoints;
   for (const lease::Checkpoint& due : lessor.due_checkpoints(now, lease::kMaxCheckpointsPerEntry)) {
     checkpoints.push_back({due.id, due.remaining_ttl_seconds});

@@ -411,6 +411,43 @@ TEST_F(CoreClusterTest, ALeaderThatStopsHandsOverWithinAFewMessages) {
   }
 }
 
+/// A burst of expiries is a burst of log entries: what clients ask for meanwhile must not wait for
+/// all of it.
+TEST_F(CoreClusterTest, LeasesThatExpireTogetherAreRevokedAFewAtATime) {
+  constexpr std::size_t kLeases = 1000;
+  begin({"a"});
+  run_for(std::chrono::seconds(1));
+  TestPeer& member = *peers_.front();
+  std::vector<Proposal> grants(kLeases);
+  for (std::size_t i = 0; i < kLeases; ++i) {
+    grants[i].id = member.ids->next();
+    grants[i].entry = codec::encode_internal(
+        grants[i].id, codec::CommandField::kLeaseGrant,
+        codec::encode_lease_grant(
+            {.ttl_seconds = 2, .id = LeaseId(static_cast<std::int64_t>(i) + 1)}));
+    grants[i].done = [](const Applied&) {};
+  }
+  member.core->propose(std::move(grants), mailbox_, clock_.now);
+  settle();
+  const lease::Lessor& lessor = member.core->machine().lessor();
+  ASSERT_EQ(lessor.size(), kLeases);
+
+  clock_.now += std::chrono::seconds(5);
+  member.core->tick(clock_.now);
+  settle();
+  std::size_t steps = 1;
+  for (std::size_t left = kLeases; lessor.size() > 0; ++steps) {
+    EXPECT_LE(left - lessor.size(), 256U);
+    EXPECT_LT(lessor.size(), left);
+    left = lessor.size();
+    ASSERT_TRUE(member.core->next_background_step().has_value()) << "nobody would go on";
+    clock_.now = *member.core->next_background_step();
+    settle();
+  }
+  EXPECT_EQ(steps, 4U);
+  EXPECT_FALSE(member.core->next_background_step().has_value());
+}
+
 TEST_F(CoreClusterTest, HandingOverWithoutAnybodyToLeadEndsAtOnce) {
   begin({"a"});
   run_for(std::chrono::seconds(1));
