@@ -77,7 +77,7 @@ std::string with_fraction(std::int64_t whole, std::int64_t rest, int width) {
 }  // namespace
 
 absl::StatusOr<absl::Duration> parse_duration(std::string_view text) {
-  const absl::Status refused = absl::InvalidArgumentError(
+  absl::Status refused = absl::InvalidArgumentError(
       str_cat("\"", text, "\" is not a duration such as 90s, 1h30m or 2160h"));
   std::string_view rest = text;
   const bool negative = consume_prefix(rest, "-");

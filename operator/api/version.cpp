@@ -75,7 +75,7 @@ std::strong_ordering operator<=>(const Version& left, const Version& right) {
 }
 
 absl::StatusOr<Version> parse_version(std::string_view text) {
-  const absl::Status refused = absl::InvalidArgumentError(
+  absl::Status refused = absl::InvalidArgumentError(
       str_cat("\"", text.substr(0, kMaxVersionBytes), "\" is not a version such as 1.2.3"));
   if (text.size() > kMaxVersionBytes) return refused;
   std::string_view rest = text;
