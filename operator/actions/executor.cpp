@@ -34,6 +34,7 @@ bool is_asked_of_members(const reconcile::Step& step) {
   return std::holds_alternative<reconcile::AddLearner>(step) ||
          std::holds_alternative<reconcile::PromoteLearner>(step) ||
          std::holds_alternative<reconcile::RemoveMember>(step) ||
+         std::holds_alternative<reconcile::RemoveStranger>(step) ||
          std::holds_alternative<reconcile::MoveLeader>(step);
 }
 

@@ -61,10 +61,18 @@ absl::Status carry_out(const Pass& pass, const reconcile::RemoveMember& step) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
+absl::Status carry_out(const Pass& pass, const reconcile::RemoveStranger& step) {
+  constexpr reconcile::Ordinal kNobody = -1;
+  const absl::Status status =
+      member::at_any(voters_of(pass, kNobody),
+                     [&](const member::Client& client) { return client.remove(step.id.value); });
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
 absl::Status carry_out(const Pass& pass, const reconcile::MoveLeader& step) {
-  const auto leader = pass.members.find(step.from);
+  const auto leader = step.from ? pass.members.find(*step.from) : pass.members.end();
   if (leader == pass.members.end()) {
-    return absl::UnavailableError(absl::StrCat("member ", step.from, " has no address"));
+    return absl::UnavailableError("the leader has no address");
   }
   return leader->second->move_leader(step.to_id.value);
 }

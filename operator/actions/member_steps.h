@@ -11,6 +11,7 @@ namespace holdfast::actions {
 absl::Status carry_out(const Pass& pass, const reconcile::AddLearner& step);
 absl::Status carry_out(const Pass& pass, const reconcile::PromoteLearner& step);
 absl::Status carry_out(const Pass& pass, const reconcile::RemoveMember& step);
+absl::Status carry_out(const Pass& pass, const reconcile::RemoveStranger& step);
 /// Asked of the present leader alone.
 absl::Status carry_out(const Pass& pass, const reconcile::MoveLeader& step);
 

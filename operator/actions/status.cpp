@@ -117,7 +117,7 @@ class StatusWriter {
     status_.members_ready = absl::StrCat(status_.ready_replicas, "/", wanted());
     status_.leader =
         facts_.leader() == nullptr ? "" : api::member_name(name(), facts_.leader()->ordinal);
-    status_.foreign_members = pass_.observed.stranger_voters;
+    status_.foreign_members = static_cast<std::int32_t>(pass_.observed.strangers.size());
     if (const auto version = oldest_running()) status_.current_version = *version;
   }
 

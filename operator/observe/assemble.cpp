@@ -178,9 +178,11 @@ class Assembly {
       if (const auto ordinal = ordinal_of_member(snapshot_.cluster.metadata, listed)) {
         at(*ordinal).registration =
             reconcile::Registration{MemberId{listed.id}, listed.is_learner, !listed.name.empty()};
-      } else if (!listed.is_learner) {
-        observed.stranger_voters += 1;
-        observed.stranger_voters_taking_part += answering.contains(listed.id) ? 1 : 0;
+      } else {
+        observed.strangers.push_back({.id = MemberId{listed.id},
+                                      .name = listed.name,
+                                      .learner = listed.is_learner,
+                                      .takes_part = answering.contains(listed.id)});
       }
     }
   }

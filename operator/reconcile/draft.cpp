@@ -18,6 +18,10 @@ void Draft::park(const std::string& why) {
   finish();
 }
 
+void report(Draft& draft, const std::string& request, bool succeeded, std::string message) {
+  draft.plan.finished.push_back({request, succeeded, std::move(message)});
+}
+
 bool Draft::is_parked(Operation::Kind kind) const {
   const auto& parked = plan.memory.parked;
   return parked && parked->kind == kind && parked->generation == wishes().generation &&
@@ -61,8 +65,12 @@ std::string name(const PromoteLearner& step) {
 std::string name(const RemoveMember& step) {
   return absl::StrCat("RemoveMember ", step.ordinal);
 }
+std::string name(const RemoveStranger& step) {
+  return absl::StrCat("RemoveStranger ", step.name);
+}
 std::string name(const MoveLeader& step) {
-  return absl::StrCat("MoveLeader ", step.from, " to ", step.to);
+  return absl::StrCat("MoveLeader ", step.from ? absl::StrCat(*step.from) : "of another", " to ",
+                      step.to);
 }
 std::string name(const RemoveFinalizer& /*step*/) {
   return "RemoveFinalizer";

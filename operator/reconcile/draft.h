@@ -50,12 +50,19 @@ class Draft {
   }
 };
 
+/// Tells a request what became of it.
+void report(Draft& draft, const std::string& request, bool succeeded, std::string message);
+
 /// What each decider's name says, in the order in which plan() asks them.
 void remember(Draft& draft);
 void plan_budget(Draft& draft);
 void plan_deletion(Draft& draft);
 void plan_hibernation(Draft& draft);
 void plan_bootstrap(Draft& draft);
+/// No ID is latched yet, and the cluster to join does not answer.
+void wait_for_joined_cluster(Draft& draft);
+/// Takes the joined cluster's own members out of it, as a request asks.
+void plan_finish_join(Draft& draft, const Request& request);
 void plan_repairs(Draft& draft);
 void plan_quorum_recovery(Draft& draft);
 /// Goes on with the operation in flight, if there is one. It may end, and the ladder goes on.
@@ -81,6 +88,8 @@ bool can_do_without_leader(const Facts& facts, const Member& member);
 /// Takes the lead from a member that is about to stop or leave. True if that comes first: the step
 /// stands in the draft.
 bool move_leader_away(Draft& draft, const Member& member);
+/// Hands the lead to a voter of ours, whoever has it; waits if nobody does.
+void move_leader(Draft& draft, const Member& to);
 /// Restarts a member in the present template, as an operation of its own.
 void begin_restart(Draft& draft, const Member& member, const std::string& why);
 /// Rule 8's order: a learner before a follower, the leader last.

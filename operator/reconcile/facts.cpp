@@ -15,7 +15,12 @@ Facts::Facts(const Observed& seen) : seen_(seen) {
     if (!member.registration) continue;
     (member.registration->learner ? learners_ : voters_).push_back(&member);
   }
-  voters_taking_part_ = seen.stranger_voters_taking_part;
+  for (const Stranger& stranger : seen.strangers) {
+    furthest_ = std::max(furthest_, stranger.raft_index);
+    if (stranger.learner) continue;
+    stranger_voters_ += 1;
+    voters_taking_part_ += stranger.takes_part ? 1 : 0;
+  }
   for (const Member* voter : voters_) voters_taking_part_ += takes_part(*voter) ? 1 : 0;
   for (const Member* voter : voters_) {
     if (voter->answers && voter->answers->leader == voter->registration->id) leader_ = voter;
@@ -70,6 +75,17 @@ bool Facts::may_leave(const Member& voter) const {
   return voters_taking_part_ - (takes_part(voter) ? 1 : 0) >= quorum_of(left);
 }
 
+bool Facts::may_leave(const Stranger& stranger) const {
+  if (stranger.learner) return true;
+  return voters_taking_part_ - (stranger.takes_part ? 1 : 0) >= quorum_of(all_voters() - 1);
+}
+
+const Stranger* Facts::leading_stranger() const {
+  const auto found = std::find_if(seen_.strangers.begin(), seen_.strangers.end(),
+                                  [](const Stranger& stranger) { return stranger.leads; });
+  return found == seen_.strangers.end() ? nullptr : &*found;
+}
+
 bool Facts::is_doomed(const Member& member) const {
   return !member.volume || member.volume->lost || member.volume->deleting;
 }
@@ -83,13 +99,13 @@ bool Facts::is_misplaced(const Member& member) const {
          member.volume->storage_class != wishes().storage_class;
 }
 
-const Member* Facts::successor_of(const Member& voter) const {
+const Member* Facts::successor_of(const Member* voter) const {
   const Member* best = nullptr;
   const auto rank = [this](const Member& member) {
     return std::tuple(!is_doomed(member), !is_outdated(member), member.answers->raft_index);
   };
   for (const Member* other : voters_) {
-    if (other == &voter || !is_healthy(*other)) continue;
+    if (other == voter || !is_healthy(*other)) continue;
     if (best == nullptr || rank(*other) > rank(*best)) best = other;
   }
   return best;

@@ -41,7 +41,7 @@ class Facts {
   bool is_caught_up(const Member& learner) const;
   /// Strangers among them.
   int voters_taking_part() const { return voters_taking_part_; }
-  int all_voters() const { return static_cast<int>(voters_.size()) + seen_.stranger_voters; }
+  int all_voters() const { return static_cast<int>(voters_.size()) + stranger_voters_; }
   /// Rule 1's gate: all that are registered are healthy, but those that the user has fenced.
   bool all_healthy() const;
 
@@ -50,6 +50,10 @@ class Facts {
   bool may_stop(const Member& voter) const;
   /// Rule 5: whether a quorum of the smaller set takes part once this voter has left.
   bool may_leave(const Member& voter) const;
+  /// The same of a stranger. A learner may always leave.
+  bool may_leave(const Stranger& stranger) const;
+  /// The stranger that leads; null if one of ours does, or nobody.
+  const Stranger* leading_stranger() const;
   /// Its data is lost or will be when its Pod ends: the volume is gone, unbound for good or being
   /// deleted.
   bool is_doomed(const Member& member) const;
@@ -57,8 +61,9 @@ class Facts {
   bool is_outdated(const Member& member) const;
   /// The volume is of another class than is wished for.
   bool is_misplaced(const Member& member) const;
-  /// The voter to lead instead of `voter`: takes part, up to date, furthest; null if there is none.
-  const Member* successor_of(const Member& voter) const;
+  /// The voter of ours to lead instead of `voter` (null: of a stranger): takes part, up to date,
+  /// furthest; null if there is none.
+  const Member* successor_of(const Member* voter) const;
 
  private:
   const Observed& seen_;
@@ -66,6 +71,7 @@ class Facts {
   const Member* leader_ = nullptr;
   Index furthest_;
   int voters_taking_part_ = 0;
+  int stranger_voters_ = 0;
 };
 
 }  // namespace holdfast::reconcile

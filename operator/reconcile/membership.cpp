@@ -43,6 +43,14 @@ bool is_template_proven(const Facts& facts, const Member& silent) {
   });
 }
 
+/// A cluster that was joined is another's making: a learner's copy of it is compared before it may
+/// vote.
+bool is_same_copy(const Facts& facts, const Member& learner) {
+  if (planted(Mutant::kHashIgnored)) return true;
+  if (!facts.wishes().joins || facts.seen().strangers.empty()) return true;
+  return learner.answers->hash == Comparison::kEqual;
+}
+
 void remove_member(Draft& draft, const Member& member) {
   draft.disrupt(RemoveMember{member.ordinal, member.registration->id});
 }
@@ -148,10 +156,17 @@ void continue_growth(Draft& draft, const Operation& operation) {
     return draft.wait("WaitingForHealth",
                       absl::StrCat(name_of(member->ordinal), " was promoted and takes part soon"));
   }
-  if (facts.is_caught_up(*member)) {
+  const bool caught_up = facts.is_caught_up(*member);
+  if (caught_up && is_same_copy(facts, *member)) {
     return draft.disrupt(PromoteLearner{member->ordinal, member->registration->id});
   }
   if (stuck) return remove_member(draft, *member);
+  if (caught_up && member->answers->hash == Comparison::kDifferent) {
+    return draft.wait("HashMismatch",
+                      absl::StrCat("what ", name_of(member->ordinal),
+                                   " has stored differs from what the leader has: it is not "
+                                   "promoted, and removed if that does not change"));
+  }
   draft.wait("CatchingUp", absl::StrCat(name_of(member->ordinal), " joins and catches up"));
 }
 

@@ -25,6 +25,8 @@ enum class Mutant : std::uint8_t {
   kForeignVolumeTaken,   // rule 6: another cluster's volume is taken over
   kForceKept,            // rule 12: the forcing flag stays on the survivor's Pod
   kShortestSurvives,     // rule 12: not the survivor with the highest index
+  kHashIgnored,          // a copy of a joined cluster is promoted whatever its hash
+  kStrangerLeads,        // rule 8: a stranger is removed while it leads
   kBudgetOfLive,         // rule 10: the budget follows the live voters alone
 };
 

@@ -54,6 +54,8 @@ struct Wishes {
   bool delete_volumes_with_cluster = false;
   bool auto_replace = true;
   bool auto_quorum_recovery = false;
+  /// It began by joining a running cluster (bootstrap.join), and never bootstraps one of its own.
+  bool joins = false;
   std::set<Ordinal> fenced;
 
   friend bool operator==(const Wishes&, const Wishes&) = default;
@@ -166,6 +168,9 @@ struct Registration {
   friend bool operator==(const Registration&, const Registration&) = default;
 };
 
+/// Whether a member has stored the same as the leader, at one revision.
+enum class Comparison { kNotMade, kEqual, kDifferent };
+
 /// What the member itself said in this pass. Absent: it did not answer in time.
 struct Answers {
   ClusterId cluster_id;
@@ -177,6 +182,8 @@ struct Answers {
   bool nospace_alarm = false;
   Index raft_index;
   std::string version;
+  /// Only made of a learner, and only beside strangers: see Stranger.
+  Comparison hash = Comparison::kNotMade;
 
   friend bool operator==(const Answers&, const Answers&) = default;
 };
@@ -194,9 +201,23 @@ struct Member {
   friend bool operator==(const Member&, const Member&) = default;
 };
 
+/// A registered member that is no ordinal of this cluster: of the cluster that was joined, or added
+/// by hand. Counted in every quorum, and never touched unless FinishJoin asks for it.
+struct Stranger {
+  MemberId id;
+  std::string name;
+  bool learner = false;
+  /// It answers a linearizable read in the right cluster.
+  bool takes_part = false;
+  bool leads = false;
+  Index raft_index;
+
+  friend bool operator==(const Stranger&, const Stranger&) = default;
+};
+
 /// A HoldfastOperation that waits or runs, oldest first.
 struct Request {
-  enum class Kind { kMoveLeader, kReplaceMember, kRestart, kRecoverQuorum };
+  enum class Kind { kMoveLeader, kReplaceMember, kRestart, kRecoverQuorum, kFinishJoin };
   std::string name;
   Kind kind = Kind::kMoveLeader;
   /// The member named; none: the planner chooses, or all in turn (Restart).
@@ -215,10 +236,10 @@ struct Observed {
   /// The member list came through a quorum of the latched cluster in this pass. Otherwise every
   /// registration is absent.
   bool list_confirmed = false;
-  /// Registered voters that are no ordinal of this cluster, added by hand or joined: never touched,
-  /// always counted.
-  int stranger_voters = 0;
-  int stranger_voters_taking_part = 0;
+  /// By ID; none unless the list is confirmed.
+  std::vector<Stranger> strangers;
+  /// The cluster that bootstrap.join's endpoints answered for. Only read while no ID is latched.
+  std::optional<ClusterId> joined_cluster;
   std::vector<Request> requests;
 };
 

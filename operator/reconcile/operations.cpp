@@ -46,10 +46,6 @@ void dispatch(Draft& draft, const Operation& operation) {
   }
 }
 
-void report(Draft& draft, const std::string& request, bool succeeded, std::string message) {
-  draft.plan.finished.push_back({request, succeeded, std::move(message)});
-}
-
 /// By the operation that ended in this very pass.
 bool is_answered(const Draft& draft, const Request& request) {
   const auto& finished = draft.plan.finished;
@@ -60,9 +56,8 @@ bool is_answered(const Draft& draft, const Request& request) {
 void plan_move_leader(Draft& draft, const Request& request) {
   const Facts& facts = draft.facts;
   const Member* leader = facts.leader();
-  if (leader == nullptr) return draft.wait("NoLeader", "no member of this cluster leads");
-  const Member* to = request.ordinal ? facts.find(*request.ordinal) : facts.successor_of(*leader);
-  if (to == leader) return report(draft, request.name, true, "it leads already");
+  const Member* to = request.ordinal ? facts.find(*request.ordinal) : facts.successor_of(leader);
+  if (to != nullptr && to == leader) return report(draft, request.name, true, "it leads already");
   if (to == nullptr || !to->registration || to->registration->learner || !facts.is_healthy(*to)) {
     return report(draft, request.name, false, "there is no such healthy voter to lead");
   }
@@ -109,13 +104,13 @@ void continue_move_leader(Draft& draft, const Operation& operation) {
   const Member* to = draft.facts.find(operation.ordinal);
   const Member* leader = draft.facts.leader();
   const bool possible = to != nullptr && to->registration && draft.facts.is_healthy(*to);
-  if (to == leader || !possible || draft.is_overdue()) {
-    report(draft, operation.request, to == leader,
-           to == leader ? absl::StrCat(name_of(operation.ordinal), " leads") : "it can't lead now");
+  const bool leads = to != nullptr && to == leader;
+  if (leads || !possible || draft.is_overdue()) {
+    report(draft, operation.request, leads,
+           leads ? absl::StrCat(name_of(operation.ordinal), " leads") : "it can't lead now");
     return draft.finish();
   }
-  if (leader == nullptr) return draft.wait("NoLeader", "no member of this cluster leads");
-  draft.disrupt(MoveLeader{leader->ordinal, to->ordinal, to->registration->id});
+  move_leader(draft, *to);
 }
 
 void plan_requests(Draft& draft) {
@@ -131,6 +126,9 @@ void plan_requests(Draft& draft) {
         break;
       case Request::Kind::kRestart:
         plan_restart_request(draft, request);
+        break;
+      case Request::Kind::kFinishJoin:
+        plan_finish_join(draft, request);
         break;
       case Request::Kind::kRecoverQuorum:
         report(draft, request.name, true, "a quorum takes part");

@@ -61,8 +61,16 @@ struct RemoveMember {
   MemberId id;
   friend bool operator==(const RemoveMember&, const RemoveMember&) = default;
 };
+/// Takes one of the joined cluster's own members out of it: FinishJoin.
+struct RemoveStranger {
+  MemberId id;
+  std::string name;
+  friend bool operator==(const RemoveStranger&, const RemoveStranger&) = default;
+};
 struct MoveLeader {
-  Ordinal from = 0;
+  /// None: a stranger leads.
+  std::optional<Ordinal> from;
+  MemberId from_id;
   Ordinal to = 0;
   MemberId to_id;
   friend bool operator==(const MoveLeader&, const MoveLeader&) = default;
@@ -73,7 +81,8 @@ struct RemoveFinalizer {
 };
 
 using Step = std::variant<CreateVolume, LatchVolume, GrowVolume, DeleteVolume, CreatePod, DeletePod,
-                          AddLearner, PromoteLearner, RemoveMember, MoveLeader, RemoveFinalizer>;
+                          AddLearner, PromoteLearner, RemoveMember, RemoveStranger, MoveLeader,
+                          RemoveFinalizer>;
 
 /// Why nothing disruptive happens though something is wanted; the reason of a condition.
 struct Waiting {

@@ -41,7 +41,7 @@ Plan plan(const Observed& observed) {
   } else if (wishes.replicas == 0) {
     plan_hibernation(draft);
   } else if (!draft.memory().cluster_id) {
-    plan_bootstrap(draft);
+    wishes.joins ? wait_for_joined_cluster(draft) : plan_bootstrap(draft);
   } else {
     plan_running(draft);
   }

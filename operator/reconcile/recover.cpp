@@ -124,7 +124,9 @@ void plan_quorum_recovery(Draft& draft) {
   }
   if (draft.facts.seen().list_confirmed || !memory.quorum_lost_since) return;
   if (draft.now() - *memory.quorum_lost_since < kSustainedLossSeconds) return;
-  const bool for_good = draft.wishes().auto_quorum_recovery && !may_return_by_itself(draft);
+  // Who joined may have voters that are not ours to count: only a person knows what became of them.
+  const bool by_itself = draft.wishes().auto_quorum_recovery && !draft.wishes().joins;
+  const bool for_good = by_itself && !may_return_by_itself(draft);
   if (!for_good && !is_requested(draft)) return;
   const Member* survivor = choose_survivor(draft.facts);
   if (survivor == nullptr) {

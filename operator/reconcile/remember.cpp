@@ -12,6 +12,15 @@ std::string hex(ClusterId id) {
   return absl::StrFormat("%x", id.value);
 }
 
+/// The cluster to join is taken at its word once; from then on only members of that one count.
+void latch_joined(Draft& draft) {
+  draft.memory().cluster_id = draft.facts.seen().joined_cluster;
+  if (!draft.memory().cluster_id) return;
+  draft.announce("ClusterJoined",
+                 absl::StrCat("cluster ", hex(*draft.memory().cluster_id),
+                              " answers at spec.bootstrap.join.endpoints and is joined"));
+}
+
 /// Rule 7: a volume's word counts before a member's, and both only where nothing is latched yet.
 void latch_cluster(Draft& draft) {
   Memory& memory = draft.memory();
@@ -28,6 +37,7 @@ void latch_cluster(Draft& draft) {
     }
   }
   if (memory.cluster_id) return;
+  if (draft.wishes().joins) return latch_joined(draft);
   for (const Member& member : draft.facts.seen().members) {
     if (!member.answers || !member.pod || !member.pod->ours) continue;
     memory.cluster_id = member.answers->cluster_id;
@@ -61,9 +71,9 @@ void remember(Draft& draft) {
   }
 }
 
-/// Rule 10.
+/// Rule 10. Of our Pods: strangers have none that a budget could count.
 void plan_budget(Draft& draft) {
-  const int live = draft.facts.all_voters();
+  const int live = static_cast<int>(draft.facts.voters().size());
   const int voters =
       planted(Mutant::kBudgetOfLive) ? live : std::max(live, draft.wishes().replicas);
   if (voters > 1) draft.plan.budget = quorum_of(voters);

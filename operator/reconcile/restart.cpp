@@ -70,15 +70,27 @@ bool restarts_before(const Facts& facts, const Member& left, const Member& right
 }
 
 bool can_do_without_leader(const Facts& facts, const Member& member) {
-  return facts.leader() != &member || facts.successor_of(member) != nullptr;
+  return facts.leader() != &member || facts.successor_of(&member) != nullptr;
+}
+
+void move_leader(Draft& draft, const Member& to) {
+  const Member* leader = draft.facts.leader();
+  const Stranger* stranger = draft.facts.leading_stranger();
+  if (leader == nullptr && stranger == nullptr) {
+    return draft.wait("NoLeader", "no member leads: an election is under way");
+  }
+  MoveLeader step{.to = to.ordinal, .to_id = to.registration->id};
+  if (leader != nullptr) step.from = leader->ordinal;
+  step.from_id = leader != nullptr ? leader->registration->id : stranger->id;
+  draft.disrupt(step);
 }
 
 bool move_leader_away(Draft& draft, const Member& member) {
   const Facts& facts = draft.facts;
   if (planted(Mutant::kLeaderNotMoved) || facts.leader() != &member) return false;
-  const Member* successor = facts.successor_of(member);
+  const Member* successor = facts.successor_of(&member);
   if (successor == nullptr) return false;
-  draft.disrupt(MoveLeader{member.ordinal, successor->ordinal, successor->registration->id});
+  move_leader(draft, *successor);
   return true;
 }
 

@@ -121,7 +121,8 @@ TEST_F(Assemble, WhoHasAnotherPeerUrlIsAStranger) {
             {listed(1, "https://db-0.db-peers.apps.svc:2380"),
              listed(2, "http://db-1.db-peers.other.svc:2380"), listed(3, "http://10.1.2.3:2380")});
   const reconcile::Observed seen = assemble_now();
-  EXPECT_EQ(seen.stranger_voters, 2);
+  ASSERT_EQ(seen.strangers.size(), 2U);
+  EXPECT_EQ(seen.strangers[0].id, MemberId{2});
   EXPECT_EQ(seen.members.size(), 1U);
 }
 

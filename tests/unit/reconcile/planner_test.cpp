@@ -123,10 +123,43 @@ TEST(Planner, AVoterFarBehindTakesNoPart) {
   EXPECT_EQ(waiting_reason(seen), "WaitingForHealth");
 }
 
+TEST(Planner, ACopyThatDiffersIsNotPromoted) {
+  World world = joined();
+  world.at(2).learner = world.at(2).differs = true;
+  world.memory.operation = Operation{.kind = Operation::Kind::kGrow, .ordinal = 2};
+  world.memory.operation->started_at = kNow;
+  EXPECT_EQ(waiting_reason(world.observe()), "HashMismatch");
+  world.at(2).differs = false;
+  EXPECT_EQ(to_string(*plan(world.observe()).disruptive), "PromoteLearner 2");
+}
+
+TEST(Planner, ALearnerBesideStrangersIsComparedFirst) {
+  World world = joined();
+  world.at(2).learner = true;
+  Observed seen = world.observe();
+  seen.members[2].answers->hash = Comparison::kNotMade;
+  EXPECT_EQ(waiting_reason(seen), "CatchingUp");
+}
+
+TEST(Planner, OnlyOneThatJoinedMayLeaveOthersBehind) {
+  World world = running(3);
+  finish_join(world);
+  const Plan planned = plan(world.observe());
+  ASSERT_EQ(planned.finished.size(), 1U);
+  EXPECT_FALSE(planned.finished[0].succeeded);
+}
+
+TEST(Planner, NobodyIsForcedAloneByItselfAfterAJoin) {
+  Observed seen = quorum_lost().observe();
+  seen.wishes.joins = true;
+  seen.memory.quorum_lost_since = 1;
+  EXPECT_EQ(waiting_reason(seen), "QuorumLost");
+}
+
 TEST(Planner, StrangersCount) {
   // Two of ours and two that were added by hand, which are silent: no one of ours may stop.
   Observed seen = outdated_three();
-  seen.stranger_voters = 2;
+  seen.strangers = {{.id = MemberId(900), .name = "a"}, {.id = MemberId(901), .name = "b"}};
   EXPECT_EQ(waiting_reason(seen), "CannotStop");
 }
 

@@ -90,6 +90,11 @@ inline World quorum_lost_of_five() {
   return world;
 }
 
+/// The user asks to leave the joined cluster behind.
+inline void finish_join(World& world) {
+  world.requests.push_back({"finish-join", Request::Kind::kFinishJoin, {}, kNow - 1});
+}
+
 inline void new_template(World& world) {
   world.wishes.pod.hash = "template-2";
 }

@@ -134,6 +134,31 @@ TEST(Stories, Fencing) {
   expect_story("fence-leader", after(running(3), [](World& world) { world.wishes.fenced = {0}; }));
 }
 
+TEST(Stories, Join) {
+  expect_story("join-3", joining(3));
+}
+TEST(Stories, JoinFinished) {
+  expect_story("finish-join", asked(joined(), Request::Kind::kFinishJoin));
+}
+TEST(Stories, JoinFinishedTooSoon) {
+  World early = joined();
+  early.nodes.pop_back();
+  early.memory.members = {0, 1};
+  early.memory.parked = Parked{Operation::Kind::kGrow, 2, 0, kNow};
+  expect_story("finish-join-too-soon", asked(early, Request::Kind::kFinishJoin));
+}
+TEST(Stories, JoinUnreachable) {
+  World unreachable = joining(3);
+  for (Outsider& stranger : unreachable.strangers) stranger.up = false;
+  unreachable.settle_leader();
+  expect_story("join-unreachable", unreachable);
+}
+TEST(Stories, JoinedCopyDiffers) {
+  World wrong = joining(3);
+  wrong.at(0) = Node{.ordinal = 0, .registered = true, .learner = true, .differs = true};
+  expect_story("join-hash-differs", wrong);
+}
+
 TEST(Stories, JoinersNeverStart) {
   expect_story("joiners-never-start", after(never_starting(running(3)), to_five));
 }

@@ -99,6 +99,15 @@ TEST(Walk, QuorumLostForGoodOfFive) {
 TEST(Walk, TwoOfFiveLostAndOneMore) {
   expect_safe(two_of_five_down());
 }
+TEST(Walk, JoinOfThree) {
+  expect_safe(undisturbed(with_faults(joining(3), 1)));
+}
+TEST(Walk, JoinThenFinish) {
+  expect_safe(undisturbed(joining(3)), {finish_join});
+}
+TEST(Walk, FinishOfAJoin) {
+  expect_safe(with_faults(joined(), 1), {finish_join});
+}
 TEST(Walk, StatusLost) {
   expect_safe(forgotten(running(3)));
 }

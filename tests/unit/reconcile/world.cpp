@@ -12,6 +12,7 @@ namespace {
 constexpr ClusterId kCluster{0xabc};
 constexpr Seconds kLongAgo = 1;
 constexpr std::int64_t kBytes = 1 << 30;
+constexpr int kFirstStranger = 1'000;
 
 std::string uid_of(int uid) {
   return absl::StrCat("pod-", uid);
@@ -38,10 +39,9 @@ std::string judge_absence(const World& world, const Node& node, int voters_after
   return "";
 }
 
-bool another_can_lead(const World& world, const Node& node) {
+bool another_can_lead(const World& world, Ordinal leader) {
   return std::any_of(world.nodes.begin(), world.nodes.end(), [&](const Node& other) {
-    return other.ordinal != node.ordinal && other.registered && !other.learner &&
-           world.is_up(other);
+    return other.ordinal != leader && other.registered && !other.learner && world.is_up(other);
   });
 }
 
@@ -110,7 +110,8 @@ std::string apply(World& world, const DeletePod& step) {
     if (std::string broken = judge_absence(world, node, world.voters()); !broken.empty()) {
       return broken;
     }
-    if (world.is_up(node) && world.leader == node.ordinal && another_can_lead(world, node)) {
+    if (world.is_up(node) && world.leader == node.ordinal &&
+        another_can_lead(world, node.ordinal)) {
       return "rule 8: the leader's Pod is deleted";
     }
   }
@@ -146,8 +147,35 @@ std::string apply(World& world, const PromoteLearner& step) {
   Node& node = world.at(step.ordinal);
   if (!world.has_quorum() || !node.registered || !node.learner) return "";
   if (!node.caught_up || !world.is_up(node)) return "rule 4: promoted before it has caught up";
+  if (node.differs && !world.strangers.empty()) return "joined: promoted though its hash differs";
   node.learner = false;
   return "";
+}
+
+std::string judge_leaving(const World& world, const Outsider& stranger) {
+  if (!world.asks(Request::Kind::kFinishJoin)) return "joined: a stranger leaves unasked";
+  if (static_cast<int>(world.memory.members.size()) < world.wishes.replicas) {
+    return "joined: a stranger leaves before all of ours have come";
+  }
+  const int up_after = world.voters_up() - (stranger.up ? 1 : 0);
+  if (up_after < (world.voters() - 1) / 2 + 1) return "rule 5: below quorum";
+  for (const Node& node : world.nodes) {
+    if (node.registered && !world.is_up(node)) return "rule 1: a stranger leaves before health";
+  }
+  if (world.leader == stranger.number && another_can_lead(world, stranger.number)) {
+    return "rule 8: the stranger that leads is removed";
+  }
+  return "";
+}
+
+std::string apply(World& world, const RemoveStranger& step) {
+  const auto found =
+      std::find_if(world.strangers.begin(), world.strangers.end(),
+                   [&](const Outsider& stranger) { return id_of(stranger.number) == step.id; });
+  if (!world.has_quorum() || found == world.strangers.end()) return "";
+  std::string broken = judge_leaving(world, *found);
+  world.strangers.erase(found);
+  return broken;
 }
 
 std::string apply(World& world, const RemoveMember& step) {
@@ -157,7 +185,8 @@ std::string apply(World& world, const RemoveMember& step) {
     if (std::string broken = judge_absence(world, node, world.voters() - 1); !broken.empty()) {
       return broken;
     }
-    if (world.is_up(node) && world.leader == node.ordinal && another_can_lead(world, node)) {
+    if (world.is_up(node) && world.leader == node.ordinal &&
+        another_can_lead(world, node.ordinal)) {
       return "rule 8: the leader is removed";
     }
     const bool stays =
@@ -166,13 +195,14 @@ std::string apply(World& world, const RemoveMember& step) {
       return "rule 2: more members leave than are too many";
     }
   }
-  node.registered = node.learner = node.started = node.caught_up = false;
+  node.registered = node.learner = node.started = node.caught_up = node.differs = false;
   return "";
 }
 
 std::string apply(World& world, const MoveLeader& step) {
   const Node* to = world.find(step.to);
-  if (world.leader == step.from && to != nullptr && world.is_up(*to)) world.leader = step.to;
+  const bool leads = world.leader >= 0 && id_of(world.leader) == step.from_id;
+  if (leads && to != nullptr && world.is_up(*to)) world.leader = step.to;
   return "";
 }
 
@@ -221,16 +251,25 @@ bool World::runs(const Node& node) const {
          node.disk->has_data && !node.disk->lost;
 }
 
+bool World::asks(Request::Kind kind) const {
+  return std::any_of(requests.begin(), requests.end(),
+                     [&](const Request& request) { return request.kind == kind; });
+}
+
 int World::voters() const {
-  return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [](const Node& node) {
+  const auto ours = std::count_if(nodes.begin(), nodes.end(), [](const Node& node) {
     return node.registered && !node.learner;
-  }));
+  });
+  return static_cast<int>(ours) + static_cast<int>(strangers.size());
 }
 
 int World::voters_up() const {
-  return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [this](const Node& node) {
+  const auto ours = std::count_if(nodes.begin(), nodes.end(), [this](const Node& node) {
     return is_up(node) && !node.learner;
-  }));
+  });
+  const auto others = std::count_if(strangers.begin(), strangers.end(),
+                                    [](const Outsider& stranger) { return stranger.up; });
+  return static_cast<int>(ours + others);
 }
 
 std::set<Ordinal> World::registered() const {
@@ -245,6 +284,15 @@ Observed World::observe() const {
   Observed seen{.now = kNow, .wishes = wishes, .memory = memory};
   seen.list_confirmed = has_quorum();
   seen.requests = requests;
+  for (const Outsider& stranger : strangers) {
+    if (!seen.list_confirmed) break;
+    seen.joined_cluster = kCluster;
+    seen.strangers.push_back({.id = id_of(stranger.number),
+                              .name = absl::StrCat("old-", stranger.number - kFirstStranger),
+                              .takes_part = stranger.up,
+                              .leads = leader == stranger.number,
+                              .raft_index = Index(stranger.up ? 90'000 : 0)});
+  }
   for (const Node& node : nodes) {
     Member member{.ordinal = node.ordinal};
     if (node.disk) {
@@ -282,6 +330,9 @@ Observed World::observe() const {
                                .serializable = true,
                                .raft_index = Index(has_quorum() && !node.learner ? 90'000 : index),
                                .version = "3.7.1"};
+      if (node.learner && node.caught_up && !strangers.empty()) {
+        member.answers->hash = node.differs ? Comparison::kDifferent : Comparison::kEqual;
+      }
     } else if (node.registered || node.started) {
       member.absent_since = node.silent_long ? kLongAgo : kNow;
     }
@@ -294,9 +345,17 @@ void World::settle_leader() {
   std::erase_if(nodes,
                 [](const Node& node) { return !node.disk && !node.pod && !node.registered; });
   const Node* now_leads = find(leader);
+  const auto still = std::find_if(strangers.begin(), strangers.end(),
+                                  [](const Outsider& stranger) { return stranger.up; });
+  const bool stranger_leads = std::any_of(
+      strangers.begin(), strangers.end(),
+      [this](const Outsider& stranger) { return stranger.up && stranger.number == leader; });
   if (!has_quorum()) {
     leader = -1;
+  } else if (stranger_leads) {
+    // It keeps the lead.
   } else if (now_leads == nullptr || !is_up(*now_leads) || now_leads->learner) {
+    if (still != strangers.end()) leader = still->number;
     for (const Node& node : nodes) {
       if (is_up(node) && !node.learner && !node.behind) {
         leader = node.ordinal;
@@ -330,9 +389,13 @@ std::string World::key() const {
                     parked->since);
   }
   absl::StrAppend(&key, "e", absl::StrJoin(ever, ","));
+  for (const Outsider& stranger : strangers) {
+    absl::StrAppend(&key, "s", stranger.number, stranger.up);
+  }
   for (const Node& node : nodes) {
     absl::StrAppend(&key, "|", node.ordinal, ":", node.registered, node.learner, node.started,
-                    node.caught_up, node.broken, node.cut, node.behind, node.silent_long);
+                    node.caught_up, node.broken, node.cut, node.behind, node.silent_long,
+                    node.differs);
     if (node.disk) {
       absl::StrAppend(&key, "d", node.disk->ours, node.disk->latched, node.disk->lost,
                       node.disk->deleting, node.disk->has_data, node.disk->other_class);
@@ -440,6 +503,18 @@ std::vector<World> World::faults() const {
       fault(node.ordinal, [](Node& n) { n.cut = true; });
     }
   }
+  for (const Node& node : nodes) {
+    if (only_forgets || strangers.empty() || !node.learner || !node.started) continue;
+    fault(node.ordinal, [](Node& n) { n.differs = true; });
+  }
+  for (std::size_t i = 0; i < strangers.size() && !only_forgets; ++i) {
+    if (!strangers[i].up) continue;
+    World next = *this;
+    next.faults_left -= 1;
+    next.strangers[i].up = false;
+    next.settle_leader();
+    all.push_back(std::move(next));
+  }
   World forgotten = *this;  // a status restored from before anything stood in it
   forgotten.faults_left -= 1;
   forgotten.memory = Memory{};
@@ -481,7 +556,7 @@ int count_writes(const Plan& plan) {
 std::string carry_out(World& world, const Memory& basis, const Plan& plan, int writes) {
   if (writes == 0) return "";
   if (basis != world.memory) return "";  // the status write conflicts, or the read before the steps
-  const int live = world.voters();
+  const int live = world.voters() - static_cast<int>(world.strangers.size());
   if (world.has_quorum() && basis == world.memory) {
     const int voters = std::max(live, world.wishes.replicas);
     const int expected = voters > 1 ? voters / 2 + 1 : 0;
@@ -516,6 +591,24 @@ World declared(int replicas) {
   return world;
 }
 
+World joining(int replicas) {
+  World world = declared(replicas);
+  world.wishes.joins = true;
+  world.formed = true;
+  for (int i = 0; i < 3; ++i) world.strangers.push_back({kFirstStranger + i});
+  world.settle_leader();
+  return world;
+}
+
+World joined() {
+  World world = running(3);
+  world.wishes.joins = true;
+  world.strangers = joining(3).strangers;
+  world.leader = kFirstStranger;
+  for (Node& node : world.nodes) node.pod->start = Start::kJoin;
+  return world;
+}
+
 World running(int voters) {
   World world = declared(voters);
   for (Ordinal ordinal = 0; ordinal < voters; ++ordinal) {
@@ -538,6 +631,7 @@ World running(int voters) {
 
 bool is_goal(const World& world) {
   if (world.wishes.deleting) return !world.finalizer;
+  if (world.asks(Request::Kind::kFinishJoin)) return false;
   if (world.wishes.replicas == 0) {
     return std::none_of(world.nodes.begin(), world.nodes.end(),
                         [](const Node& node) { return node.pod.has_value(); });
@@ -588,7 +682,9 @@ bool is_hopeless(const World& world) {
   if (waits_for_user(world)) return true;
   if (world.wishes.deleting || world.wishes.replicas == 0 || !world.formed) return false;
   if (world.wishes.auto_quorum_recovery) return world.voters() == 0;
-  int can_run = 0;
+  int can_run =
+      static_cast<int>(std::count_if(world.strangers.begin(), world.strangers.end(),
+                                     [](const Outsider& stranger) { return stranger.up; }));
   for (const Node& node : world.nodes) {
     // Whether its template or its disk is at fault only a person can tell.
     if (node.broken && node.registered && !is_template_proven(world, node)) return true;

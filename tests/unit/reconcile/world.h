@@ -53,7 +53,17 @@ struct Node {
   /// Its log is shorter than others'.
   bool behind = false;
   bool silent_long = false;
+  /// What it has stored is not what the leader has.
+  bool differs = false;
   friend bool operator==(const Node&, const Node&) = default;
+};
+
+/// A member of the cluster that is joined.
+struct Outsider {
+  /// Beyond all ordinals: World::leader may be one.
+  int number = 0;
+  bool up = true;
+  friend bool operator==(const Outsider&, const Outsider&) = default;
 };
 
 struct World {
@@ -61,7 +71,8 @@ struct World {
   Memory memory;
   std::vector<Request> requests;
   std::vector<Node> nodes;  ///< ascending
-  std::set<Ordinal> ever;   ///< ordinals that ever had a volume
+  std::vector<Outsider> strangers;
+  std::set<Ordinal> ever;  ///< ordinals that ever had a volume
   Ordinal leader = -1;
   bool formed = false;
   bool finalizer = true;
@@ -86,6 +97,8 @@ struct World {
   bool is_up(const Node& node) const;
   /// Its process runs on its data, whoever it reaches.
   bool runs(const Node& node) const;
+  bool asks(Request::Kind kind) const;
+  /// Strangers among them.
   int voters() const;
   int voters_up() const;
   bool has_quorum() const { return voters() > 0 && voters_up() >= voters() / 2 + 1; }
@@ -116,6 +129,10 @@ int count_writes(const Plan& plan);
 
 /// A running cluster of `voters`, healthy, at rest.
 World running(int voters);
+/// A declaration to join a running cluster of three.
+World joining(int replicas);
+/// It has been joined, and its own members are there still.
+World joined();
 /// Nothing but the declaration.
 World declared(int replicas);
 

@@ -53,6 +53,12 @@ std::vector<Case> cases() {
       {"ForeignVolumeTaken", Mutant::kForeignVolumeTaken, beside_foreign_volume(), {}, "rule 6"},
       {"ForceKept", Mutant::kForceKept, quorum_lost(), {}, "rule 12"},
       {"ShortestSurvives", Mutant::kShortestSurvives, quorum_lost_of_five(), {}, "rule 12"},
+      {"HashIgnored",
+       Mutant::kHashIgnored,
+       undisturbed(with_faults(joining(3), 1)),
+       {},
+       "its hash differs"},
+      {"StrangerLeads", Mutant::kStrangerLeads, joined(), {finish_join}, "rule 8"},
       {"BudgetOfLive", Mutant::kBudgetOfLive, declared(3), {}, "rule 10"},
   };
 }
