@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -46,10 +47,15 @@ type load struct {
 
 func startLoad(t *testing.T, endpoint string) *load {
 	t.Helper()
+	return startSecuredLoad(t, endpoint, nil)
+}
+
+func startSecuredLoad(t *testing.T, endpoint string, secured *tls.Config) *load {
+	t.Helper()
 	l := &load{t: t, began: time.Now(), stop: make(chan struct{}), ledger: history.NewLedger(), errors: map[string]int{}, seen: 1}
 	for i := range clients + 1 {
 		client, err := clientv3.New(clientv3.Config{
-			Endpoints: []string{endpoint}, DialTimeout: 2 * time.Second, DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second,
+			Endpoints: []string{endpoint}, TLS: secured, DialTimeout: 2 * time.Second, DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)

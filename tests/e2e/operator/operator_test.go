@@ -127,8 +127,9 @@ metadata: {name: db, namespace: %[1]s}
 spec:
   replicas: 3
   storage: {size: 1Gi}
-  tls: {client: {enabled: false}, peer: {enabled: false}}
-`
+%[2]s`
+
+const plain = "  tls: {client: {enabled: false}, peer: {enabled: false}}\n"
 
 type cluster struct {
 	t  *testing.T
@@ -149,9 +150,10 @@ type clusterObject struct {
 	}
 }
 
-func declare(t *testing.T, ns string) cluster {
+// declareAs declares a cluster with so much more in its spec.
+func declareAs(t *testing.T, ns, more string) cluster {
 	t.Helper()
-	apply(t, fmt.Sprintf(manifest, ns))
+	apply(t, fmt.Sprintf(manifest, ns, more))
 	c := cluster{t, ns}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -249,7 +251,7 @@ func TestLifeOfACluster(t *testing.T) {
 	life := t // outlives the steps
 	operator := startOperator(life)
 	began := time.Now()
-	c := declare(t, "life")
+	c := declareAs(t, "life", plain)
 	c.awaitReady(3)
 	t.Logf("three members are ready %.1f s after they were declared", time.Since(began).Seconds())
 	l := startLoad(t, "http://db.life.svc.cluster.local:2379")
