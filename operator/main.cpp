@@ -16,6 +16,7 @@
 #include "datastore/telemetry/process_metrics.h"
 #include "operator/actions/controller.h"
 #include "operator/actions/executor.h"
+#include "operator/actions/figures.h"
 #include "operator/kube/config.h"
 #include "operator/kube/event_recorder.h"
 #include "operator/kube/leader_elector.h"
@@ -57,7 +58,11 @@ sigset_t block_ending_signals() {
 class Operator {
  public:
   Operator(const Settings& settings, kube::Config config, telemetry::Logger& log)
-      : settings_(settings), config_(std::move(config)), log_(log), metrics_(registry_) {
+      : settings_(settings),
+        config_(std::move(config)),
+        log_(log),
+        metrics_(registry_),
+        figures_(registry_) {
     telemetry::add_process_metrics(registry_);
   }
 
@@ -85,8 +90,10 @@ class Operator {
     actions::ControllerOptions options;
     options.workers = settings_.workers;
     options.defaults = {settings_.member_image, HOLDFAST_RELEASE};
-    controller_ = std::make_unique<actions::Controller>(*caches_, *lookups_, *user_secrets_,
-                                                        *executor_, *events_, log_, options);
+    controller_ = std::make_unique<actions::Controller>(
+        actions::ControllerParts{*caches_, *lookups_, *user_secrets_, *executor_, *events_,
+                                 figures_, log_},
+        options);
     pages_ = std::make_unique<Pages>(Pages::Sources{[this] { return health(); },
                                                     [this] { return readiness(); },
                                                     [this] { return registry_.text(); }});
@@ -156,6 +163,7 @@ class Operator {
   telemetry::Logger& log_;
   telemetry::MetricRegistry registry_;
   kube::RequestMetrics metrics_;
+  actions::Figures figures_;
   std::unique_ptr<kube::RestClient> client_;
   std::unique_ptr<observe::Caches> caches_;
   std::unique_ptr<observe::Lookups> lookups_;

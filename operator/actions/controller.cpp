@@ -31,16 +31,8 @@ kube::WorkQueueOptions queue_options() {
 
 }  // namespace
 
-Controller::Controller(observe::Caches& caches, observe::Lookups& lookups,
-                       observe::UserSecrets& user_secrets, Executor& executor,
-                       kube::EventRecorder& events, telemetry::Logger& log,
-                       ControllerOptions options)
-    : caches_(caches),
-      lookups_(lookups),
-      user_secrets_(user_secrets),
-      executor_(executor),
-      events_(events),
-      log_(log),
+Controller::Controller(const ControllerParts& parts, ControllerOptions options)
+    : parts_(parts),
       options_(std::move(options)),
       queue_(queue_options()),
       since_(static_cast<std::size_t>(options_.workers)) {
@@ -72,7 +64,7 @@ void Controller::lead(std::shared_ptr<const kube::Leadership> leadership) {
     leadership_ = std::move(leadership);
     superseded_.clear();
   }
-  for (const kube::ObjectKey& cluster : caches_.clusters()) trigger(cluster);
+  for (const kube::ObjectKey& cluster : parts_.caches.clusters()) trigger(cluster);
 }
 
 void Controller::follow() {
@@ -114,31 +106,41 @@ std::optional<milliseconds> Controller::reconcile(const std::string& key) {
   const std::shared_ptr<const kube::Leadership> term = leadership();
   if (!term || !term->held()) return std::nullopt;
   const kube::ObjectKey cluster = kube::parse_key(key);
-  std::optional<observe::Snapshot> snapshot = caches_.snapshot(cluster);
+  std::optional<observe::Snapshot> snapshot = parts_.caches.snapshot(cluster);
   if (!snapshot) {
     forget(key);
     return std::nullopt;
   }
   auto read = api::read<api::HoldfastCluster>(*snapshot->object);
   if (!read.ok()) {
-    log_.error("a cluster cannot be read", {{"cluster", key}, telemetry::Field(read.status())});
-    events_.record(*snapshot->object, kube::EventRecorder::Type::kWarning, "CannotBeRead",
-                   "Reconcile", std::string(read.status().message()));
+    parts_.log.error("a cluster cannot be read",
+                     {{"cluster", key}, telemetry::Field(read.status())});
+    parts_.events.record(*snapshot->object, kube::EventRecorder::Type::kWarning, "CannotBeRead",
+                         "Reconcile", std::string(read.status().message()));
     return std::nullopt;
   }
   snapshot->cluster = *std::move(read);
   const std::string seen = snapshot->cluster.metadata.resource_version;
   if (is_superseded(key, seen)) return kUntilCacheFollows;
 
+  const auto began = steady_clock::now();
   const Pass pass = look(*std::move(snapshot));
-  const Outcome outcome = executor_.carry_out(pass, term);
+  const Outcome outcome = parts_.executor.carry_out(pass, term);
   if (!outcome.written_version.empty()) note_written(key, seen, outcome.written_version);
+  const std::chrono::duration<double> took = steady_clock::now() - began;
+  parts_.figures.observe_pass(took.count(), outcome.status.ok());
+  parts_.figures.set_cluster(cluster, pass.resolved.wishes.replicas, pass.cluster().status);
+  return after(key, pass, outcome);
+}
+
+std::optional<milliseconds> Controller::after(const std::string& key, const Pass& pass,
+                                              const Outcome& outcome) {
   if (!outcome.status.ok()) {
     if (kube::is_conflict(outcome.status) || absl::IsAborted(outcome.status)) {
       return kUntilCacheFollows;
     }
-    log_.warn("a pass did not come to its end; trying again",
-              {{"cluster", key}, telemetry::Field(outcome.status)});
+    parts_.log.warn("a pass did not come to its end; trying again",
+                    {{"cluster", key}, telemetry::Field(outcome.status)});
     queue_.retry(key);
     return std::nullopt;
   }
@@ -161,9 +163,9 @@ Pass Controller::look(observe::Snapshot snapshot) {
   std::size_t at = 0;
   for (const auto& [ordinal, client] : pass.members) pass.probes[ordinal] = std::move(probes[at++]);
   pass.observed = observe::assemble(pass.snapshot, pass.resolved.wishes, pass.probes,
-                                    lookups_.look_up(pass.snapshot), pass.now);
+                                    parts_.lookups.look_up(pass.snapshot), pass.now);
   pass.plan = holdfast::reconcile::plan(pass.observed);
-  pass.user_secrets = user_secrets_.look_up(pass.snapshot);
+  pass.user_secrets = parts_.user_secrets.look_up(pass.snapshot);
   pass.certificates = observe::assemble_certificates(
       {pass.snapshot, pass.observed, pass.plan, pass.probes, pass.user_secrets, pass.now});
   pass.certificate_plan = holdfast::reconcile::plan_certificates(pass.certificates);
@@ -186,6 +188,7 @@ void Controller::note_written(const std::string& key, const std::string& before,
 void Controller::forget(const std::string& key) {
   queue_.forget(key);
   pool_.forget(kube::parse_key(key));
+  parts_.figures.forget(kube::parse_key(key));
   const std::lock_guard<std::mutex> lock(mutex_);
   superseded_.erase(key);
 }

@@ -13,6 +13,7 @@
 
 #include "datastore/telemetry/log.h"
 #include "operator/actions/executor.h"
+#include "operator/actions/figures.h"
 #include "operator/kube/leader_elector.h"
 #include "operator/kube/work_queue.h"
 #include "operator/observe/caches.h"
@@ -29,13 +30,22 @@ struct ControllerOptions {
   specs::Defaults defaults;
 };
 
+/// What the controller works with; all of it outlives the controller.
+struct ControllerParts {
+  observe::Caches& caches;
+  observe::Lookups& lookups;
+  observe::UserSecrets& user_secrets;
+  Executor& executor;
+  kube::EventRecorder& events;
+  Figures& figures;
+  telemetry::Logger& log;
+};
+
 /// Looks at one cluster after the other and does what the planner says: the level-based loop. Works
 /// only while it leads; keys that come meanwhile wait. Any thread.
 class Controller {
  public:
-  Controller(observe::Caches& caches, observe::Lookups& lookups, observe::UserSecrets& user_secrets,
-             Executor& executor, kube::EventRecorder& events, telemetry::Logger& log,
-             ControllerOptions options);
+  Controller(const ControllerParts& parts, ControllerOptions options);
   /// Stops.
   ~Controller();
   Controller(const Controller&) = delete;
@@ -60,19 +70,17 @@ class Controller {
 
   void work(std::size_t worker);
   std::shared_ptr<const kube::Leadership> leadership() const;
-  /// One pass. Returns when to look again; nothing: only once something changes.
+  /// One pass and what became of it. Returns when to look again; nothing: only once something
+  /// changes.
   std::optional<std::chrono::milliseconds> reconcile(const std::string& key);
+  std::optional<std::chrono::milliseconds> after(const std::string& key, const Pass& pass,
+                                                 const Outcome& outcome);
   Pass look(observe::Snapshot snapshot);
   bool is_superseded(const std::string& key, const std::string& version) const;
   void note_written(const std::string& key, const std::string& before, const std::string& after);
   void forget(const std::string& key);
 
-  observe::Caches& caches_;
-  observe::Lookups& lookups_;
-  observe::UserSecrets& user_secrets_;
-  Executor& executor_;
-  kube::EventRecorder& events_;
-  telemetry::Logger& log_;
+  const ControllerParts parts_;
   const ControllerOptions options_;
   observe::MemberPool pool_;
   kube::WorkQueue queue_;
