@@ -130,7 +130,7 @@ void register_maintenance(net::GrpcServices& services, Loops& loops) {
                                               "/etcdserverpb.Maintenance/Defragment", defragment);
   add_parsed<etcdserverpb::HashRequest>(services, loops, "/etcdserverpb.Maintenance/Hash", hash);
   add_parsed<etcdserverpb::HashKVRequest>(services, loops, "/etcdserverpb.Maintenance/HashKV",
-                                          hash_kv);
+                                          hash_kv, Learners::kServe);
   add_parsed<etcdserverpb::MoveLeaderRequest>(services, loops,
                                               "/etcdserverpb.Maintenance/MoveLeader", move_leader);
   add_parsed<etcdserverpb::DowngradeRequest>(services, loops, "/etcdserverpb.Maintenance/Downgrade",

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "operator/actions/member_steps.h"
 #include "operator/member/fleet.h"
 #include "operator/observe/assemble.h"
 #include "operator/observe/certificates.h"
+#include "operator/reconcile/facts.h"
 
 namespace holdfast::actions {
 
@@ -157,19 +159,45 @@ Pass Controller::look(observe::Snapshot snapshot) {
   pass.now = absl::Now();
   pass.resolved = observe::resolve(pass.snapshot, options_.defaults, pass.now);
   pass.members = pool_.of(pass.snapshot, observe::operator_material(pass.snapshot));
-  std::vector<const member::Client*> clients;
-  for (const auto& [ordinal, client] : pass.members) clients.push_back(client.get());
-  std::vector<member::Probe> probes = member::probe_all(clients, {.metrics_page = true});
-  std::size_t at = 0;
-  for (const auto& [ordinal, client] : pass.members) pass.probes[ordinal] = std::move(probes[at++]);
-  pass.observed = observe::assemble(pass.snapshot, pass.resolved.wishes, pass.probes,
-                                    parts_.lookups.look_up(pass.snapshot), pass.now);
-  pass.plan = holdfast::reconcile::plan(pass.observed);
   pass.user_secrets = parts_.user_secrets.look_up(pass.snapshot);
+  ask_members(pass);
+  compare_copies(pass);
+  pass.plan = holdfast::reconcile::plan(pass.observed);
   pass.certificates = observe::assemble_certificates(
       {pass.snapshot, pass.observed, pass.plan, pass.probes, pass.user_secrets, pass.now});
   pass.certificate_plan = holdfast::reconcile::plan_certificates(pass.certificates);
   return pass;
+}
+
+void Controller::ask_members(Pass& pass) {
+  std::vector<const member::Client*> clients;
+  for (const auto& [ordinal, client] : pass.members) clients.push_back(client.get());
+  for (auto& client : joined_.of(pass.snapshot, pass.user_secrets)) {
+    clients.push_back(client.get());
+    pass.joined.push_back({std::move(client), {}});
+  }
+  std::vector<member::Probe> probes = member::probe_all(clients, {.metrics_page = true});
+  std::size_t at = 0;
+  for (const auto& [ordinal, client] : pass.members) pass.probes[ordinal] = std::move(probes[at++]);
+  probes.erase(probes.begin(), probes.begin() + static_cast<std::ptrdiff_t>(at));
+  for (std::size_t i = 0; i < probes.size(); ++i) pass.joined[i].probe = probes[i];
+  pass.observed = observe::assemble(pass.snapshot, pass.resolved.wishes, pass.probes,
+                                    parts_.lookups.look_up(pass.snapshot), pass.now, probes);
+  joined_.learn({pass.cluster().metadata.ns, pass.cluster().metadata.name},
+                pass.observed.strangers);
+}
+
+void Controller::compare_copies(Pass& pass) {
+  if (!pass.observed.wishes.joins || pass.observed.strangers.empty()) return;
+  const holdfast::reconcile::Facts facts(pass.observed);
+  const member::Client* leader = leader_client(pass);
+  if (leader == nullptr) return;
+  for (holdfast::reconcile::Member& member : pass.observed.members) {
+    if (!member.registration || !member.registration->learner) continue;
+    const auto learner = pass.members.find(member.ordinal);
+    if (learner == pass.members.end() || !facts.is_caught_up(member)) continue;
+    member.answers->hash = observe::compare(*learner->second, *leader);
+  }
 }
 
 bool Controller::is_superseded(const std::string& key, const std::string& version) const {
@@ -189,6 +217,7 @@ void Controller::forget(const std::string& key) {
   queue_.forget(key);
   pool_.forget(kube::parse_key(key));
   parts_.figures.forget(kube::parse_key(key));
+  joined_.forget(kube::parse_key(key));
   const std::lock_guard<std::mutex> lock(mutex_);
   superseded_.erase(key);
 }

@@ -76,6 +76,10 @@ class Controller {
   std::optional<std::chrono::milliseconds> after(const std::string& key, const Pass& pass,
                                                  const Outcome& outcome);
   Pass look(observe::Snapshot snapshot);
+  /// Everybody who may be asked, side by side.
+  void ask_members(Pass& pass);
+  /// Of a cluster that is joined: whether a learner that may vote soon has what the leader has.
+  static void compare_copies(Pass& pass);
   bool is_superseded(const std::string& key, const std::string& version) const;
   void note_written(const std::string& key, const std::string& before, const std::string& after);
   void forget(const std::string& key);
@@ -83,6 +87,7 @@ class Controller {
   const ControllerParts parts_;
   const ControllerOptions options_;
   observe::MemberPool pool_;
+  observe::JoinedPool joined_;
   kube::WorkQueue queue_;
   std::vector<std::thread> threads_;
 

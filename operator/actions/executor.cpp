@@ -336,10 +336,18 @@ class Executor::Run {
     return write_.remove(kinds::kClaims, claim_key(step.ordinal), step.uid);
   }
   absl::Status perform(const reconcile::CreatePod& step) {
-    const specs::MemberStart start{
-        start_of(step.start), {step.joining.begin(), step.joining.end()}, {}};
+    specs::MemberStart start{start_of(step.start), {step.joining.begin(), step.joining.end()}, {}};
+    if (step.start == reconcile::Start::kJoin) start.foreign = strangers();
     return write_.create(kinds::kPods, specs::member_pod(cluster(), pass_.resolved.member,
                                                          marks_of(step.ordinal), start));
+  }
+  /// Of a cluster that is joined: a joiner is told of every member.
+  std::vector<specs::InitialMember> strangers() const {
+    std::vector<specs::InitialMember> all;
+    for (const reconcile::Stranger& stranger : pass_.observed.strangers) {
+      for (const std::string& url : stranger.peer_urls) all.push_back({stranger.name, url});
+    }
+    return all;
   }
   absl::Status perform(const reconcile::DeletePod& step) {
     // Nobody is left to confirm the end of one whose node is gone.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -16,7 +17,35 @@ namespace holdfast::actions {
 
 namespace {
 
-/// Voters that take part, the leader first; `last` at the end, as it is about to leave.
+/// By ID, of the joined cluster's; null if it did not answer in this pass.
+const member::Client* client_of(const Pass& pass, MemberId id) {
+  for (const observe::JoinedMember& stranger : pass.joined) {
+    const auto& status = stranger.probe.status;
+    if (status.ok() && MemberId{status->header.member_id} == id) return stranger.client.get();
+  }
+  return nullptr;
+}
+
+/// FinishJoin removes it in this pass.
+bool is_leaving(const Pass& pass, MemberId id) {
+  if (!pass.plan.disruptive) return false;
+  const auto* leaves = std::get_if<reconcile::RemoveStranger>(&*pass.plan.disruptive);
+  return leaves != nullptr && leaves->id == id;
+}
+
+/// It may be asked: a voter of our cluster that is not about to leave.
+bool takes_part(const Pass& pass, const observe::JoinedMember& stranger) {
+  if (!stranger.probe.status.ok()) return false;
+  const MemberId id{stranger.probe.status->header.member_id};
+  if (is_leaving(pass, id)) return false;
+  const auto& strangers = pass.observed.strangers;
+  return std::any_of(strangers.begin(), strangers.end(), [&](const reconcile::Stranger& known) {
+    return known.id == id && known.takes_part && !known.learner;
+  });
+}
+
+/// Voters of ours that take part, the leader first; `last` at the end, as it is about to leave.
+/// Then those of a cluster that is joined.
 std::vector<const member::Client*> voters_of(const Pass& pass, reconcile::Ordinal last) {
   const reconcile::Facts facts(pass.observed);
   std::vector<const reconcile::Member*> voters;
@@ -33,10 +62,23 @@ std::vector<const member::Client*> voters_of(const Pass& pass, reconcile::Ordina
     const auto found = pass.members.find(voter->ordinal);
     if (found != pass.members.end()) clients.push_back(found->second.get());
   }
+  for (const observe::JoinedMember& stranger : pass.joined) {
+    if (takes_part(pass, stranger)) clients.push_back(stranger.client.get());
+  }
   return clients;
 }
 
 }  // namespace
+
+const member::Client* leader_client(const Pass& pass) {
+  for (const reconcile::Stranger& stranger : pass.observed.strangers) {
+    if (stranger.leads) return client_of(pass, stranger.id);
+  }
+  const reconcile::Facts facts(pass.observed);
+  if (facts.leader() == nullptr) return nullptr;
+  const auto found = pass.members.find(facts.leader()->ordinal);
+  return found == pass.members.end() ? nullptr : found->second.get();
+}
 
 absl::Status carry_out(const Pass& pass, const reconcile::AddLearner& step) {
   const api::HoldfastCluster& cluster = pass.cluster();
@@ -70,11 +112,11 @@ absl::Status carry_out(const Pass& pass, const reconcile::RemoveStranger& step) 
 }
 
 absl::Status carry_out(const Pass& pass, const reconcile::MoveLeader& step) {
-  const auto leader = step.from ? pass.members.find(*step.from) : pass.members.end();
-  if (leader == pass.members.end()) {
-    return absl::UnavailableError("the leader has no address");
-  }
-  return leader->second->move_leader(step.to_id.value);
+  const auto ours = step.from ? pass.members.find(*step.from) : pass.members.end();
+  const member::Client* leader =
+      ours != pass.members.end() ? ours->second.get() : client_of(pass, step.from_id);
+  if (leader == nullptr) return absl::UnavailableError("the leader has no address");
+  return leader->move_leader(step.to_id.value);
 }
 
 }  // namespace holdfast::actions

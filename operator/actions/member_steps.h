@@ -5,6 +5,9 @@
 
 namespace holdfast::actions {
 
+/// The member that leads, ours or the joined cluster's; null if it was not heard of in this pass.
+const member::Client* leader_client(const Pass& pass);
+
 // The steps of a plan that members carry out. Each is asked of one member after the other, the
 // leader first, until one has done it, refused it or left its outcome unknown.
 

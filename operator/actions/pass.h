@@ -2,9 +2,11 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "operator/member/answers.h"
+#include "operator/observe/joined.h"
 #include "operator/observe/member_pool.h"
 #include "operator/observe/snapshot.h"
 #include "operator/observe/wishes.h"
@@ -21,6 +23,8 @@ struct Pass {
   observe::Resolved resolved;
   observe::Members members;
   std::map<int, member::Probe> probes;
+  /// Of the cluster that is joined, while members of it are left.
+  std::vector<observe::JoinedMember> joined;
   reconcile::Observed observed;
   reconcile::Plan plan;
   /// Secrets that spec.tls names, by name.

@@ -117,7 +117,9 @@ class StatusWriter {
     status_.members_ready = absl::StrCat(status_.ready_replicas, "/", wanted());
     status_.leader =
         facts_.leader() == nullptr ? "" : api::member_name(name(), facts_.leader()->ordinal);
-    status_.foreign_members = static_cast<std::int32_t>(pass_.observed.strangers.size());
+    // Unknown while no quorum answers: what was seen last stays.
+    if (pass_.observed.list_confirmed)
+      status_.foreign_members = static_cast<std::int32_t>(pass_.observed.strangers.size());
     if (const auto version = oldest_running()) status_.current_version = *version;
   }
 

@@ -126,14 +126,49 @@ std::optional<reconcile::Answers> answers_of(const member::Probe& probe) {
 }
 
 /// The list that counts in this pass; null if none does.
-const member::MemberList* confirmed_list(const std::map<int, member::Probe>& probes,
+const member::MemberList* confirmed_list(const std::vector<const member::Probe*>& probes,
                                          const std::optional<ClusterId>& latched) {
-  for (const auto& [ordinal, probe] : probes) {
-    if (!probe.confirmed_member_list.ok()) continue;
-    if (latched && ClusterId{probe.confirmed_member_list->cluster_id} != *latched) continue;
-    return &*probe.confirmed_member_list;
+  for (const member::Probe* probe : probes) {
+    if (!probe->confirmed_member_list.ok()) continue;
+    if (latched && ClusterId{probe->confirmed_member_list->cluster_id} != *latched) continue;
+    return &*probe->confirmed_member_list;
   }
   return nullptr;
+}
+
+/// Who leads, by the answer of the highest term among those of the list's cluster.
+std::uint64_t leader_of(const std::vector<const member::Probe*>& probes, std::uint64_t cluster_id) {
+  const member::Header* newest = nullptr;
+  std::uint64_t leader = 0;
+  for (const member::Probe* probe : probes) {
+    if (!probe->status.ok() || !probe->linearizable_read.ok()) continue;
+    const member::Header& header = probe->status->header;
+    if (header.cluster_id != cluster_id || (newest != nullptr && newest->term >= header.term)) {
+      continue;
+    }
+    newest = &header;
+    leader = probe->status->leader_id;
+  }
+  return leader;
+}
+
+/// What the list and the answers of its own members say of one that is no ordinal.
+reconcile::Stranger stranger_of(const member::ListedMember& listed, std::uint64_t cluster_id,
+                                const std::vector<const member::Probe*>& probes) {
+  reconcile::Stranger stranger;
+  stranger.id = MemberId{listed.id};
+  stranger.name = listed.name.empty() ? absl::StrCat(absl::Hex(listed.id)) : listed.name;
+  stranger.learner = listed.is_learner;
+  stranger.leads = listed.id == leader_of(probes, cluster_id);
+  stranger.peer_urls = listed.peer_urls;
+  stranger.client_urls = listed.client_urls;
+  for (const member::Probe* probe : probes) {
+    if (!probe->status.ok() || probe->status->header.member_id != listed.id) continue;
+    if (probe->status->header.cluster_id != cluster_id) continue;
+    stranger.takes_part = stranger.takes_part || probe->linearizable_read.ok();
+    stranger.raft_index = std::max(stranger.raft_index, Index{probe->status->raft_index});
+  }
+  return stranger;
 }
 
 std::optional<int> ordinal_of_member(const api::ObjectMeta& cluster,
@@ -171,7 +206,7 @@ class Assembly {
     }
   }
 
-  void add_list(const member::MemberList& list, const std::set<std::uint64_t>& answering,
+  void add_list(const member::MemberList& list, const std::vector<const member::Probe*>& probes,
                 Observed& observed) {
     observed.list_confirmed = true;
     for (const member::ListedMember& listed : list.members) {
@@ -179,12 +214,11 @@ class Assembly {
         at(*ordinal).registration =
             reconcile::Registration{MemberId{listed.id}, listed.is_learner, !listed.name.empty()};
       } else {
-        observed.strangers.push_back({.id = MemberId{listed.id},
-                                      .name = listed.name,
-                                      .learner = listed.is_learner,
-                                      .takes_part = answering.contains(listed.id)});
+        observed.strangers.push_back(stranger_of(listed, list.cluster_id, probes));
       }
     }
+    std::sort(observed.strangers.begin(), observed.strangers.end(),
+              [](const auto& left, const auto& right) { return left.id < right.id; });
   }
 
   void add_answers(const std::map<int, member::Probe>& probes) {
@@ -238,6 +272,8 @@ std::optional<reconcile::Request> request_of(const Snapshot& snapshot, const Jso
     if (!recover->accept_data_loss) return std::nullopt;
     request.kind = Kind::kRecoverQuorum;
     member = recover->survivor;
+  } else if (std::holds_alternative<api::FinishJoin>(action)) {
+    request.kind = Kind::kFinishJoin;
   } else {
     return std::nullopt;  // not the planner's: actions/ does them
   }
@@ -280,22 +316,23 @@ std::optional<int> ordinal_of_url(const api::ObjectMeta& cluster, const std::str
 
 Observed assemble(const Snapshot& snapshot, const reconcile::Wishes& wishes,
                   const std::map<int, member::Probe>& probes, const LookedUp& looked_up,
-                  absl::Time now) {
+                  absl::Time now, const std::vector<member::Probe>& joined) {
   Observed observed;
   observed.now = absl::ToUnixSeconds(now);
   observed.wishes = wishes;
   observed.memory = memory_of(snapshot.cluster);
-  std::set<std::uint64_t> answering;
-  for (const auto& [ordinal, probe] : probes) {
-    if (probe.status.ok() && probe.linearizable_read.ok()) {
-      answering.insert(probe.status->header.member_id);
-    }
-  }
+  std::vector<const member::Probe*> asked;
+  for (const auto& [ordinal, probe] : probes) asked.push_back(&probe);
+  const auto ours = static_cast<std::ptrdiff_t>(asked.size());
+  for (const member::Probe& probe : joined) asked.push_back(&probe);
   Assembly assembly(snapshot);
   assembly.add_objects(looked_up);
-  std::optional<ClusterId> latched = observed.memory.cluster_id;
-  if (const auto* list = confirmed_list(probes, latched)) {
-    assembly.add_list(*list, answering, observed);
+  const std::optional<ClusterId> latched = observed.memory.cluster_id;
+  if (const auto* list = confirmed_list(asked, latched)) {
+    assembly.add_list(*list, asked, observed);
+  }
+  if (const auto* list = confirmed_list({asked.begin() + ours, asked.end()}, latched)) {
+    observed.joined_cluster = ClusterId{list->cluster_id};
   }
   assembly.add_answers(probes);
   assembly.add_absences();

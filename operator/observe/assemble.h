@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "operator/member/answers.h"
@@ -25,10 +26,10 @@ struct LookedUp {
 ///
 /// The list of members counts only if a member of the latched cluster gave it after asking a
 /// quorum; of several such lists any will do, and the one at the lowest ordinal is taken. Who is
-/// who follows from peer URLs alone (rule 2).
+/// who follows from peer URLs alone (rule 2). `joined`: what members of a joined cluster answered.
 reconcile::Observed assemble(const Snapshot& snapshot, const reconcile::Wishes& wishes,
                              const std::map<int, member::Probe>& probes, const LookedUp& looked_up,
-                             absl::Time now);
+                             absl::Time now, const std::vector<member::Probe>& joined = {});
 
 /// The ordinal of the member that a peer URL of this cluster leads to; nothing for a stranger's.
 std::optional<int> ordinal_of_url(const api::ObjectMeta& cluster, const std::string& peer_url);

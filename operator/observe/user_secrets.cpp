@@ -1,8 +1,10 @@
 #include "operator/observe/user_secrets.h"
 
 #include <memory>
+#include <set>
 #include <utility>
 
+#include "operator/observe/joined.h"
 #include "operator/observe/kinds.h"
 
 namespace holdfast::observe {
@@ -10,9 +12,15 @@ namespace holdfast::observe {
 std::map<std::string, kube::Object> UserSecrets::look_up(const Snapshot& snapshot) {
   std::map<std::string, kube::Object> found;
   const api::Tls& tls = snapshot.cluster.spec.tls;
+  std::set<std::string> names;
   for (const api::TlsSide* side : {&tls.client, &tls.peer}) {
-    const std::string& name = side->secret_ref.name;
-    if (side->issuer != api::Issuer::kSecret || name.empty() || found.contains(name)) continue;
+    if (side->issuer == api::Issuer::kSecret) names.insert(side->secret_ref.name);
+  }
+  if (has_joined_members(snapshot.cluster)) {
+    names.insert(snapshot.cluster.spec.bootstrap.join->client_secret_ref.name);
+  }
+  names.erase("");
+  for (const std::string& name : names) {
     if (kube::Object object = get({snapshot.cluster.metadata.ns, name})) {
       found.emplace(name, std::move(object));
     }

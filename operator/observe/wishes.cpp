@@ -118,6 +118,7 @@ Resolved resolve(const Snapshot& snapshot, const specs::Defaults& defaults, absl
   wishes.delete_volumes_with_cluster = spec.storage.retention == api::VolumeRetention::kDelete;
   wishes.auto_replace = spec.recovery.auto_replace;
   wishes.auto_quorum_recovery = spec.recovery.auto_quorum_recovery;
+  wishes.joins = spec.bootstrap.join.has_value();
   for (const std::string& name : spec.fenced_members) {
     if (const auto ordinal = api::ordinal_of(cluster.metadata.name, name)) {
       wishes.fenced.insert(*ordinal);

@@ -211,6 +211,9 @@ struct Stranger {
   bool takes_part = false;
   bool leads = false;
   Index raft_index;
+  /// As the list has them: whom a joiner is told of, and where it is asked.
+  std::vector<std::string> peer_urls;
+  std::vector<std::string> client_urls;
 
   friend bool operator==(const Stranger&, const Stranger&) = default;
 };

@@ -75,11 +75,12 @@ class Assemble : public testing::Test {
 
   reconcile::Observed assemble_now() {
     const Resolved resolved = resolve(snapshot_, {"holdfast.dev/holdfast", "0.1.0"}, now_);
-    return assemble(snapshot_, resolved.wishes, probes_, looked_up_, now_);
+    return assemble(snapshot_, resolved.wishes, probes_, looked_up_, now_, joined_);
   }
 
   Snapshot snapshot_;
   std::map<int, member::Probe> probes_;
+  std::vector<member::Probe> joined_;
   LookedUp looked_up_;
   absl::Time now_ = absl::FromUnixSeconds(1'795'000'000);
 };
@@ -124,6 +125,35 @@ TEST_F(Assemble, WhoHasAnotherPeerUrlIsAStranger) {
   ASSERT_EQ(seen.strangers.size(), 2U);
   EXPECT_EQ(seen.strangers[0].id, MemberId{2});
   EXPECT_EQ(seen.members.size(), 1U);
+}
+
+TEST_F(Assemble, TheClusterToJoinSaysWhoItsMembersAre) {
+  snapshot_.cluster.spec.bootstrap.join.emplace();
+  snapshot_.cluster.status.cluster_id = ClusterId{};
+  joined_ = {probe(1), probe(3)};
+  joined_[1].linearizable_read = absl::UnavailableError("cut off");
+  give_list(joined_[0],
+            {listed(3, "http://c:2380"), listed(2, "http://b:2380"), listed(1, "http://a:2380")});
+  const reconcile::Observed seen = assemble_now();
+  EXPECT_TRUE(seen.wishes.joins);
+  EXPECT_TRUE(seen.list_confirmed);
+  EXPECT_EQ(seen.joined_cluster, ClusterId{kClusterId});
+  ASSERT_EQ(seen.strangers.size(), 3U);
+  EXPECT_EQ(seen.strangers[0].id, MemberId{1});
+  EXPECT_TRUE(seen.strangers[0].takes_part);
+  EXPECT_TRUE(seen.strangers[0].leads);
+  EXPECT_EQ(seen.strangers[0].raft_index, Index{100});
+  EXPECT_FALSE(seen.strangers[1].takes_part) << "it did not answer";
+  EXPECT_FALSE(seen.strangers[2].takes_part) << "it answers for itself alone";
+}
+
+TEST_F(Assemble, EndpointsThatLeadToAnotherClusterThanTheOneJoinedDoNotCount) {
+  joined_ = {probe(1, 0xdef)};
+  give_list(joined_[0], {listed(1, "http://a:2380")}, 0xdef);
+  const reconcile::Observed seen = assemble_now();
+  EXPECT_FALSE(seen.list_confirmed);
+  EXPECT_FALSE(seen.joined_cluster.has_value());
+  EXPECT_TRUE(seen.strangers.empty());
 }
 
 TEST_F(Assemble, AVolumeMadeForAClusterOfThatNameBeforeIsNotOurs) {
