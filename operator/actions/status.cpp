@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "operator/actions/certificates.h"
+#include "operator/actions/pod_trouble.h"
 #include "operator/actions/texts.h"
 #include "operator/api/condition.h"
 #include "operator/api/names.h"
@@ -199,9 +200,14 @@ class StatusWriter {
   }
 
   Finding degraded() const {
-    const auto missing = members_that([this](const Member& member) {
+    auto missing = members_that([this](const Member& member) {
       return member.registration && !member.registration->learner && !facts_.takes_part(member);
     });
+    for (std::string& member : missing) {
+      const kube::Object pod = pod_of(member);
+      const std::string trouble = pod ? trouble_of(*pod) : "";
+      if (!trouble.empty()) absl::StrAppend(&member, " (", trouble, ")");
+    }
     if (!missing.empty()) {
       return {api::condition::kDegraded, true, "MembersMissing",
               absl::StrCat("taking no part: ", absl::StrJoin(missing, ", "))};
