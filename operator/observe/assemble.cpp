@@ -52,6 +52,15 @@ bool has_ended(const Json& pod) {
   return phase == "Failed" || phase == "Succeeded";
 }
 
+bool is_ready(const Json& pod) {
+  const Json* conditions = kube::find_at(pod, {"status", "conditions"});
+  if (conditions == nullptr || !conditions->is_array()) return false;
+  return std::any_of(conditions->begin(), conditions->end(), [](const Json& condition) {
+    return kube::text_at(condition, {"type"}) == "Ready" &&
+           kube::text_at(condition, {"status"}) == "True";
+  });
+}
+
 reconcile::Pod pod_of(const Snapshot& snapshot, const Json& object) {
   const specs::PodOrigin origin = specs::pod_origin(object);
   reconcile::Pod pod;
@@ -61,6 +70,7 @@ reconcile::Pod pod_of(const Snapshot& snapshot, const Json& object) {
   // deletion is asked for again, without a grace.
   pod.deleting = is_deleting(object) && !is_node_gone(snapshot, object);
   pod.running = kube::text_at(object, {"status", "phase"}) == "Running";
+  pod.ready = is_ready(object);
   // For the planner one that has ended is as one whose node is gone: nothing to wait for, make
   // another.
   pod.node_gone = is_node_gone(snapshot, object) || has_ended(object);

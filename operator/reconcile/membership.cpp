@@ -152,7 +152,9 @@ void continue_growth(Draft& draft, const Operation& operation) {
     return draft.disrupt(AddLearner{operation.ordinal});
   }
   if (!member->registration->learner) {
-    if (facts.is_healthy(*member) || draft.is_overdue()) return draft.finish();
+    // As after a restart: one may leave in its stead once the Service leads to this one.
+    const bool in_service = facts.is_healthy(*member) && member->pod->ready;
+    if (in_service || draft.is_overdue()) return draft.finish();
     return draft.wait("WaitingForHealth",
                       absl::StrCat(name_of(member->ordinal), " was promoted and takes part soon"));
   }

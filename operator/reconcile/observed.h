@@ -147,6 +147,9 @@ struct Pod {
   bool deleting = false;
   /// The kubelet has it running; what it answers is in Answers.
   bool running = false;
+  /// Kubernetes sends it clients and counts on it when others are to be evicted. Follows health by
+  /// a probe's period.
+  bool ready = true;
   /// The node it is on is gone from Kubernetes, so that nobody can confirm its end.
   bool node_gone = false;
   Template pod;

@@ -148,7 +148,10 @@ void continue_restart(Draft& draft, const Operation& operation) {
   const Member* member = facts.find(operation.ordinal);
   if (member == nullptr || !member->registration) return draft.finish();
   if (member->pod && member->pod->uid == operation.pod_uid) return end_old_pod(draft, *member);
-  if (facts.is_healthy(*member)) return draft.finish();
+  // Clients come through the Service, and the next may only go once it leads to this one again.
+  if (facts.is_healthy(*member) && (member->pod->ready || draft.is_overdue())) {
+    return draft.finish();
+  }
   // The template has changed again, and a member that takes no part may have the new one at once.
   if (facts.is_outdated(*member) && !facts.takes_part(*member)) return draft.finish();
   if (draft.is_overdue()) return draft.park("its Pod is new, but it is not healthy");

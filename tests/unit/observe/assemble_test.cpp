@@ -161,6 +161,15 @@ TEST_F(Assemble, AVolumeMadeForAClusterOfThatNameBeforeIsNotOurs) {
   EXPECT_FALSE(assemble_now().members[0].volume->ours);
 }
 
+TEST_F(Assemble, APodIsReadyOnceKubernetesSaysSo) {
+  add_pod(0);
+  EXPECT_FALSE(assemble_now().members[0].pod->ready);
+  Json pod = *snapshot_.pods[0];
+  pod["status"]["conditions"] = {{{"type", "Ready"}, {"status", "True"}}};
+  snapshot_.pods[0] = std::make_shared<const Json>(std::move(pod));
+  EXPECT_TRUE(assemble_now().members[0].pod->ready);
+}
+
 TEST_F(Assemble, APodOnANodeThatIsGoneIsSeenSo) {
   add_pod(0, "node9");
   EXPECT_TRUE(assemble_now().members[0].pod->node_gone);

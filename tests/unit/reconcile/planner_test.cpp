@@ -49,6 +49,38 @@ TEST(Planner, ASilentMemberGetsTheNewTemplateOutsideTheWindow) {
   EXPECT_EQ(to_string(*plan(seen).disruptive), "DeletePod 2");
 }
 
+TEST(Planner, TheNextRestartWaitsUntilTheServiceLeadsToTheLastOne) {
+  World world = running(3);
+  Observed seen = world.observe();
+  seen.memory.operation = Operation{
+      .kind = Operation::Kind::kRestart, .ordinal = 2, .started_at = seen.now, .pod_uid = "old"};
+  seen.members[2].pod->ready = false;
+  EXPECT_EQ(waiting_reason(seen), "Restarting");
+  seen.members[2].pod->ready = true;
+  EXPECT_FALSE(plan(seen).memory.operation.has_value());
+}
+
+TEST(Planner, GrowthEndsOnceTheServiceLeadsToTheNewMember) {
+  Observed seen = running(3).observe();
+  seen.memory.operation =
+      Operation{.kind = Operation::Kind::kGrow, .ordinal = 2, .started_at = seen.now};
+  seen.members[2].pod->ready = false;
+  EXPECT_EQ(waiting_reason(seen), "WaitingForHealth");
+  seen.members[2].pod->ready = true;
+  EXPECT_FALSE(plan(seen).memory.operation.has_value());
+}
+
+TEST(Planner, ARestartedMemberThatAnswersIsNotWaitedForBeyondTheDeadline) {
+  Observed seen = running(3).observe();
+  seen.memory.operation = Operation{
+      .kind = Operation::Kind::kRestart, .ordinal = 2, .started_at = seen.now, .pod_uid = "old"};
+  seen.members[2].pod->ready = false;
+  seen.now += seen.wishes.progress_deadline_seconds + 1;
+  const Plan planned = plan(seen);
+  EXPECT_FALSE(planned.memory.operation.has_value());
+  EXPECT_FALSE(planned.memory.parked.has_value());
+}
+
 TEST(Planner, PausedDoesNothingButKeepsTheBudget) {
   Observed seen = outdated_three();
   seen.wishes.paused = true;
