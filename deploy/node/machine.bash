@@ -126,6 +126,8 @@ power_off() {
   local pid
   pid=$(first_process "$1") || return 0
   kill -KILL "$pid"
+  # nsenter stops itself along with a daemon that was stopped, out here: it has to see the end.
+  processes_of "$(node_scope "$1")/daemons" | xargs -r kill -CONT 2> /dev/null || true
   wait_for 30 "the end of node $1's processes" no_process_in "$(node_scope "$1")/daemons"
 }
 no_process_in() { [ -z "$(processes_of "$1")" ]; }
