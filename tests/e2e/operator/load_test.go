@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func startSecuredLoad(t *testing.T, endpoint string, secured *tls.Config) *load 
 	l := &load{t: t, began: time.Now(), stop: make(chan struct{}), ledger: history.NewLedger(), errors: map[string]int{}, seen: 1}
 	for i := range clients + 1 {
 		client, err := clientv3.New(clientv3.Config{
-			Endpoints: []string{endpoint}, TLS: secured, DialTimeout: 2 * time.Second, DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second,
+			Endpoints: strings.Split(endpoint, ","), TLS: secured, DialTimeout: 2 * time.Second, DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
