@@ -188,6 +188,14 @@ TEST(Planner, NobodyIsForcedAloneByItselfAfterAJoin) {
   EXPECT_EQ(waiting_reason(seen), "QuorumLost");
 }
 
+TEST(Planner, HibernationWaitsUntilTheJoinedClusterIsLeft) {
+  Observed seen = running(3).observe();
+  seen.wishes.replicas = 0;
+  seen.strangers = {{.id = MemberId(900), .name = "a", .takes_part = true}};
+  EXPECT_EQ(waiting_reason(seen), "JoinNotFinished");
+  EXPECT_TRUE(plan(seen).repairs.empty());
+}
+
 TEST(Planner, StrangersCount) {
   // Two of ours and two that were added by hand, which are silent: no one of ours may stop.
   Observed seen = outdated_three();

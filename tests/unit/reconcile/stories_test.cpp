@@ -159,6 +159,9 @@ TEST(Stories, JoinedCopyDiffers) {
   expect_story("join-hash-differs", wrong);
 }
 
+TEST(Stories, DeletionBeforeTheJoinIsFinished) {
+  expect_story("delete-joined", after(joined(), delete_with_volumes));
+}
 TEST(Stories, JoinersNeverStart) {
   expect_story("joiners-never-start", after(never_starting(running(3)), to_five));
 }

@@ -191,7 +191,8 @@ std::string apply(World& world, const RemoveMember& step) {
     }
     const bool stays =
         node.disk && !node.disk->deleting && !node.disk->other_class && world.requests.empty();
-    if (world.is_up(node) && stays && world.voters() <= world.wishes.replicas) {
+    if (world.is_up(node) && stays && !world.wishes.deleting &&
+        world.voters() <= world.wishes.replicas) {
       return "rule 2: more members leave than are too many";
     }
   }
