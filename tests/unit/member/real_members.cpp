@@ -102,6 +102,9 @@ void RealMember::start(const std::string& initial_cluster, bool joins) {
 
 void RealMember::freeze() {
   ::kill(process_, SIGSTOP);
+  // The signal is not the stop: its threads go on until each has taken notice.
+  int state = 0;
+  ::waitpid(process_, &state, WUNTRACED);
 }
 
 std::string RealMember::peer_url() const {
