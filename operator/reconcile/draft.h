@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -92,8 +93,10 @@ bool move_leader_away(Draft& draft, const Member& member);
 void move_leader(Draft& draft, const Member& to);
 /// Restarts a member in the present template, as an operation of its own.
 void begin_restart(Draft& draft, const Member& member, const std::string& why);
-/// Rule 8's order: a learner before a follower, the leader last.
-bool restarts_before(const Facts& facts, const Member& left, const Member& right);
+/// Rule 8's order among the registered members that are concerned: a learner before a follower, the
+/// leader last. Null: none is.
+const Member* first_to_restart(const Facts& facts,
+                               const std::function<bool(const Member&)>& concerned);
 /// A voter that takes no part and won't come back by itself, or not in time.
 bool is_dead(const Draft& draft, const Member& voter);
 

@@ -77,13 +77,10 @@ void plan_replace_request(Draft& draft, const Request& request) {
 /// Every member named whose Pod is older than the request, in rule 8's order.
 void plan_restart_request(Draft& draft, const Request& request) {
   const Facts& facts = draft.facts;
-  const Member* next = nullptr;
-  for (const Member& member : facts.seen().members) {
-    if (!member.registration || !member.pod) continue;
-    if (request.ordinal && *request.ordinal != member.ordinal) continue;
-    if (member.pod->created_at > request.created_at) continue;
-    if (next == nullptr || restarts_before(facts, member, *next)) next = &member;
-  }
+  const Member* next = first_to_restart(facts, [&](const Member& member) {
+    if (request.ordinal && *request.ordinal != member.ordinal) return false;
+    return member.pod && member.pod->created_at <= request.created_at;
+  });
   if (next == nullptr) return report(draft, request.name, true, "every Pod is younger than this");
   if (!facts.all_healthy()) {
     return draft.wait("WaitingForHealth", "the restart waits until all members are healthy");

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
@@ -14,17 +13,6 @@ using Update = Wishes::Update;
 
 void delete_pod(Draft& draft, const Member& member) {
   draft.disrupt(DeletePod{member.ordinal, member.pod->uid});
-}
-
-const Member* next_outdated(const Facts& facts) {
-  const Member* next = nullptr;
-  for (const auto* members : {&facts.learners(), &facts.voters()}) {
-    for (const Member* member : *members) {
-      if (!facts.is_outdated(*member)) continue;
-      if (next == nullptr || restarts_before(facts, *member, *next)) next = member;
-    }
-  }
-  return next;
 }
 
 /// How long a member is silent before its Pod is given up for one of the present template.
@@ -62,11 +50,17 @@ void begin_restart(Draft& draft, const Member& member, const std::string& why) {
   continue_restart(draft, *draft.memory().operation);
 }
 
-bool restarts_before(const Facts& facts, const Member& left, const Member& right) {
+const Member* first_to_restart(const Facts& facts,
+                               const std::function<bool(const Member&)>& concerned) {
   const auto rank = [&](const Member& member) {
     return std::tuple(!member.registration->learner, &member == facts.leader(), member.ordinal);
   };
-  return rank(left) < rank(right);
+  const Member* first = nullptr;
+  for (const Member& member : facts.seen().members) {
+    if (!member.registration || !concerned(member)) continue;
+    if (first == nullptr || rank(member) < rank(*first)) first = &member;
+  }
+  return first;
 }
 
 bool can_do_without_leader(const Facts& facts, const Member& member) {
@@ -107,7 +101,8 @@ void plan_restart_of_absent(Draft& draft) {
 }
 
 void plan_rolling(Draft& draft) {
-  const Member* member = next_outdated(draft.facts);
+  const Member* member = first_to_restart(
+      draft.facts, [&](const Member& each) { return draft.facts.is_outdated(each); });
   if (member == nullptr || !may_update_now(draft)) return;
   if (draft.is_parked(Kind::kRestart)) {
     return draft.wait("RestartParked",
