@@ -37,17 +37,8 @@ pki::Time pki_now(const Pass& pass) {
   return pki::Time(std::chrono::seconds(absl::ToUnixSeconds(pass.now)));
 }
 
-/// What was seen is no more; the next pass decides anew.
-absl::Status look_again_after(const absl::Status& status) {
-  return absl::IsNotFound(status) || kube::is_conflict(status) ? absl::OkStatus() : status;
-}
-
 const reconcile::CertificateSide& side_of(const Pass& pass, Side side) {
   return side == Side::kClient ? pass.certificates.client : pass.certificates.peer;
-}
-
-const api::TlsSide& spec_of(const Pass& pass, Side side) {
-  return side == Side::kClient ? pass.cluster().spec.tls.client : pass.cluster().spec.tls.peer;
 }
 
 /// The CA in `secret` with that fingerprint, as the one that signs or the one to follow.
@@ -91,11 +82,6 @@ absl::Status CertificateWriter::carry_out(const reconcile::CertificateStep& step
   return look_again_after(std::visit([this](const auto& kind) { return perform(kind); }, step));
 }
 
-Object CertificateWriter::seen(const std::string& kind, const std::string& name) const {
-  const auto found = pass_.snapshot.standing.find({kind, name});
-  return found == pass_.snapshot.standing.end() ? nullptr : found->second;
-}
-
 absl::Status CertificateWriter::put_secret(const std::string& name, const Json& data,
                                            const Json& annotations) {
   Json encoded = Json::object();
@@ -103,7 +89,7 @@ absl::Status CertificateWriter::put_secret(const std::string& name, const Json& 
     encoded[field] =
         value.is_string() ? Json(absl::Base64Escape(value.get_ref<const std::string&>())) : value;
   }
-  if (const Object before = seen("Secret", name)) {
+  if (const Object before = pass_.snapshot.find_standing("Secret", name)) {
     const Json patch = {{"metadata",
                          {{"uid", kube::uid_of(*before)},
                           {"resourceVersion", kube::resource_version_of(*before)},
@@ -136,7 +122,7 @@ absl::Status CertificateWriter::perform(const reconcile::CreateAuthority& step) 
 
 absl::Status CertificateWriter::perform(const reconcile::PromoteAuthority& step) {
   const std::string name = api::ca_secret(cluster().metadata.name, step.side);
-  const Object secret = seen("Secret", name);
+  const Object secret = pass_.snapshot.find_standing("Secret", name);
   if (!secret) return absl::OkStatus();
   return put_secret(
       name, {{named(key::kCertificate), observe::secret_value(*secret, key::kNextCertificate)},
@@ -157,7 +143,7 @@ absl::Status CertificateWriter::perform(const reconcile::DistributeBundle& step)
   if (!bundle.ok()) return bundle.status();
   const bool client = step.side == Side::kClient;
   const std::string name = api::trust_config_map(cluster().metadata.name);
-  const Object before = seen("ConfigMap", name);
+  const Object before = pass_.snapshot.find_standing("ConfigMap", name);
   if (!before) {
     return write_.create(kinds::kConfigMaps, specs::trust_object(cluster(), client ? *bundle : "",
                                                                  client ? "" : *bundle));
@@ -176,7 +162,7 @@ absl::Status CertificateWriter::put_leaf(Side side, const Holder& holder,
   Json data = {{named(key::kCertificate), certificate}, {named(key::kPrivateKey), private_key}};
   Json annotations = Json::object();
   if (holder.kind == Holder::Kind::kApplication) {
-    const Object before = seen("Secret", name);
+    const Object before = pass_.snapshot.find_standing("Secret", name);
     if (!before) {
       data[named(key::kAuthorities)] = observe::bundle_of(pass_.snapshot, side);
     } else if (!observe::secret_value(*before, key::kCertificate).empty()) {
@@ -199,7 +185,8 @@ absl::Status CertificateWriter::perform(const reconcile::IssueLeaf& step) {
 }
 
 absl::Status CertificateWriter::perform(const reconcile::InstallLeaf& step) {
-  const auto found = pass_.user_secrets.find(spec_of(pass_, step.side).secret_ref.name);
+  const auto found =
+      pass_.user_secrets.find(pass_.cluster().spec.tls.of(step.side).secret_ref.name);
   if (found == pass_.user_secrets.end()) return absl::OkStatus();
   return put_leaf(step.side, step.holder, observe::secret_value(*found->second, key::kCertificate),
                   observe::secret_value(*found->second, key::kPrivateKey));

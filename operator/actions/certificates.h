@@ -36,7 +36,6 @@ class CertificateWriter {
                           const kube::Json& annotations = kube::Json::object());
   absl::Status put_leaf(api::Side side, const reconcile::Holder& holder,
                         const std::string& certificate, const std::string& key);
-  kube::Object seen(const std::string& kind, const std::string& name) const;
   const api::HoldfastCluster& cluster() const { return pass_.cluster(); }
 
   kube::Client& client_;

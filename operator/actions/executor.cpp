@@ -72,8 +72,8 @@ class Executor::Run {
     if (!deleting && !pass_.resolved.wishes.paused) {
       hold_standing_objects();
       hold_member_objects();
+      keep(carry_out_certificate_step());
     }
-    if (!deleting && !pass_.resolved.wishes.paused) keep(carry_out_certificate_step());
     for (const reconcile::Step& step : pass_.plan.repairs) keep(carry_out_step(step));
     if (pass_.plan.disruptive && outcome_.status.ok()) keep(carry_out_step(*pass_.plan.disruptive));
     for (const reconcile::Finished& finished : pass_.plan.finished) keep(answer(finished));
@@ -181,21 +181,16 @@ class Executor::Run {
             options.operator_namespace};
   }
 
-  Object standing(const std::string& kind, const std::string& name) const {
-    const auto found = pass_.snapshot.standing.find({kind, name});
-    return found == pass_.snapshot.standing.end() ? nullptr : found->second;
-  }
-
   void hold_standing_objects() {
     for (const Json& wanted : specs::standing_objects(cluster(), surroundings())) {
       const std::string kind(kube::text_at(wanted, {"kind"}));
-      const Object live = standing(kind, std::string(kube::name_of(wanted)));
+      const Object live = pass_.snapshot.find_standing(kind, std::string(kube::name_of(wanted)));
       if (live && !specs::needs_apply(wanted, *live)) continue;
       const auto resource = observe::resource_of(kind);
       if (resource) keep(write_.apply(*resource, wanted).status());
     }
     for (const specs::ObjectKey& unwanted : specs::unwanted_objects(cluster(), surroundings())) {
-      const Object live = standing(unwanted.kind, unwanted.name);
+      const Object live = pass_.snapshot.find_standing(unwanted.kind, unwanted.name);
       const auto resource = observe::resource_of(unwanted.kind);
       if (!live || !resource || !observe::is_ours(pass_.snapshot, *live)) continue;
       keep(write_.remove(*resource, {ns(), unwanted.name}, std::string(kube::uid_of(*live))));
@@ -218,11 +213,6 @@ class Executor::Run {
         keep(look_again_after(write_.patch(kinds::kClaims, kube::key_of(*claim), *patch)));
       }
     }
-  }
-
-  /// A patch that names what it saw, and finds something else, is no failure.
-  static absl::Status look_again_after(const absl::Status& status) {
-    return absl::IsNotFound(status) || kube::is_conflict(status) ? absl::OkStatus() : status;
   }
 
   /// A member that is not (yet) known as a voter is a learner: nobody is led to it, and no budget

@@ -68,6 +68,13 @@ std::vector<const member::Client*> voters_of(const Pass& pass, reconcile::Ordina
   return clients;
 }
 
+/// Ok too if it has left already.
+absl::Status remove(const std::vector<const member::Client*>& voters, MemberId id) {
+  const absl::Status status =
+      member::at_any(voters, [&](const member::Client& client) { return client.remove(id.value); });
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
 }  // namespace
 
 const member::Client* leader_client(const Pass& pass) {
@@ -97,18 +104,12 @@ absl::Status carry_out(const Pass& pass, const reconcile::PromoteLearner& step) 
 }
 
 absl::Status carry_out(const Pass& pass, const reconcile::RemoveMember& step) {
-  const absl::Status status =
-      member::at_any(voters_of(pass, step.ordinal),
-                     [&](const member::Client& client) { return client.remove(step.id.value); });
-  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+  return remove(voters_of(pass, step.ordinal), step.id);
 }
 
 absl::Status carry_out(const Pass& pass, const reconcile::RemoveStranger& step) {
   constexpr reconcile::Ordinal kNobody = -1;
-  const absl::Status status =
-      member::at_any(voters_of(pass, kNobody),
-                     [&](const member::Client& client) { return client.remove(step.id.value); });
-  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+  return remove(voters_of(pass, kNobody), step.id);
 }
 
 absl::Status carry_out(const Pass& pass, const reconcile::MoveLeader& step) {

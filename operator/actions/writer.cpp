@@ -43,4 +43,8 @@ absl::Status Writer::remove(const kube::Resource& resource, const kube::ObjectKe
   return absl::IsNotFound(status) || kube::is_conflict(status) ? absl::OkStatus() : status;
 }
 
+absl::Status look_again_after(const absl::Status& status) {
+  return absl::IsNotFound(status) || kube::is_conflict(status) ? absl::OkStatus() : status;
+}
+
 }  // namespace holdfast::actions

@@ -39,4 +39,8 @@ class Writer {
   const std::shared_ptr<const kube::Leadership> leadership_;
 };
 
+/// A write that names what it saw, and finds something else, is no failure: the next pass decides
+/// anew.
+absl::Status look_again_after(const absl::Status& status);
+
 }  // namespace holdfast::actions

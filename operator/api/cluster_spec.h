@@ -11,6 +11,7 @@
 #include "nlohmann/json.hpp"
 #include "operator/api/backup_target.h"
 #include "operator/api/metadata.h"
+#include "operator/api/names.h"
 #include "operator/api/quantity.h"
 
 /// What a user asks of a HoldfastCluster. Defaults here are the schema's (crds/); a test holds
@@ -67,6 +68,8 @@ struct TlsSide {
 struct Tls {
   TlsSide client;
   TlsSide peer;
+
+  const TlsSide& of(Side side) const { return side == Side::kClient ? client : peer; }
 
   friend bool operator==(const Tls&, const Tls&) = default;
 };

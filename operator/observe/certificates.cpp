@@ -31,16 +31,6 @@ Seconds seconds(pki::Time time) {
   return time.time_since_epoch().count();
 }
 
-Object standing(const Snapshot& snapshot, const std::string& kind, const std::string& name) {
-  const auto found = snapshot.standing.find({kind, name});
-  return found == snapshot.standing.end() ? nullptr : found->second;
-}
-
-const api::TlsSide& spec_of(const Snapshot& snapshot, Side side) {
-  const api::Tls& tls = snapshot.cluster.spec.tls;
-  return side == Side::kClient ? tls.client : tls.peer;
-}
-
 void add_authorities(const std::string& pem, Authorities& known) {
   const auto read = pki::read_certificates(pem, "CAs");
   if (!read.ok()) return;
@@ -150,7 +140,7 @@ class SideReader {
  private:
   const Snapshot& snapshot() const { return sources_.snapshot; }
   const api::HoldfastCluster& cluster() const { return snapshot().cluster; }
-  const api::TlsSide& spec() const { return spec_of(snapshot(), which_); }
+  const api::TlsSide& spec() const { return cluster().spec.tls.of(which_); }
 
   void read_wishes() {
     side_.wishes.enabled = spec().enabled;
@@ -164,7 +154,7 @@ class SideReader {
 
   void read_authorities() {
     const Object secret =
-        standing(snapshot(), "Secret", api::ca_secret(cluster().metadata.name, which_));
+        snapshot().find_standing("Secret", api::ca_secret(cluster().metadata.name, which_));
     if (secret) {
       side_.current = authority_of(secret_value(*secret, secret_key::kCertificate),
                                    secret_value(*secret, secret_key::kPrivateKey));
@@ -276,7 +266,7 @@ class SideReader {
     reconcile::Party party;
     const LeafUse use = use_of(which_, holder);
     if (const Object secret =
-            standing(snapshot(), "Secret", leaf_secret(cluster(), which_, holder))) {
+            snapshot().find_standing("Secret", leaf_secret(cluster(), which_, holder))) {
       auto leaf = leaf_of(*secret, use, known_);
       if (leaf.ok()) party.leaf = *std::move(leaf);
     }
@@ -330,7 +320,7 @@ class SideReader {
     reconcile::ApplicationSecret& application = side_.application.emplace();
     application.party = party({Holder::Kind::kApplication, 0});
     const Object secret =
-        standing(snapshot(), "Secret", api::application_secret(cluster().metadata.name));
+        snapshot().find_standing("Secret", api::application_secret(cluster().metadata.name));
     if (!secret) return;
     application.exists = true;
     application.trusts = fingerprints_of(secret_value(*secret, secret_key::kAuthorities));
@@ -373,7 +363,7 @@ std::string secret_value(const Json& secret, std::string_view key) {
 
 std::string bundle_of(const Snapshot& snapshot, Side side) {
   const Object map =
-      standing(snapshot, "ConfigMap", api::trust_config_map(snapshot.cluster.metadata.name));
+      snapshot.find_standing("ConfigMap", api::trust_config_map(snapshot.cluster.metadata.name));
   if (!map) return "";
   return std::string(kube::text_at(
       *map, {"data", side == Side::kClient ? specs::kClientBundle : specs::kPeerBundle}));
@@ -384,15 +374,15 @@ Authorities known_authorities(const Snapshot& snapshot, Side side,
   const std::string& cluster = snapshot.cluster.metadata.name;
   Authorities known;
   add_authorities(bundle_of(snapshot, side), known);
-  if (const Object secret = standing(snapshot, "Secret", api::ca_secret(cluster, side))) {
+  if (const Object secret = snapshot.find_standing("Secret", api::ca_secret(cluster, side))) {
     add_authorities(secret_value(*secret, secret_key::kCertificate), known);
     add_authorities(secret_value(*secret, secret_key::kNextCertificate), known);
   }
-  const Object application = standing(snapshot, "Secret", api::application_secret(cluster));
+  const Object application = snapshot.find_standing("Secret", api::application_secret(cluster));
   if (side == Side::kClient && application) {
     add_authorities(secret_value(*application, secret_key::kAuthorities), known);
   }
-  const api::TlsSide& spec = spec_of(snapshot, side);
+  const api::TlsSide& spec = snapshot.cluster.spec.tls.of(side);
   const auto given = users.find(spec.secret_ref.name);
   if (spec.issuer == api::Issuer::kSecret && given != users.end()) {
     add_authorities(secret_value(*given->second, secret_key::kAuthorities), known);
@@ -402,7 +392,7 @@ Authorities known_authorities(const Snapshot& snapshot, Side side,
 
 std::optional<member::TlsMaterial> operator_material(const Snapshot& snapshot) {
   const Object secret =
-      standing(snapshot, "Secret", api::operator_secret(snapshot.cluster.metadata.name));
+      snapshot.find_standing("Secret", api::operator_secret(snapshot.cluster.metadata.name));
   const std::string bundle = bundle_of(snapshot, Side::kClient);
   if (!secret || bundle.empty()) return std::nullopt;
   return member::TlsMaterial{bundle, secret_value(*secret, secret_key::kCertificate),
@@ -444,7 +434,7 @@ std::vector<std::string> member_certificate_names(const api::HoldfastCluster& cl
   wanted.insert(wanted.end(), {"*" + host.substr(host.find('.')),
                                absl::StrCat("*", host.substr(host.find('.')), ".cluster.local"),
                                "127.0.0.1", "::1"});
-  const auto& extra = (side == Side::kClient ? cluster.spec.tls.client : cluster.spec.tls.peer);
+  const auto& extra = cluster.spec.tls.of(side);
   wanted.insert(wanted.end(), extra.extra_sans.begin(), extra.extra_sans.end());
   // What no certificate can carry is left out rather than keep the member from having any.
   std::erase_if(wanted, [](const std::string& name) { return !pki::canonical_names({name}).ok(); });

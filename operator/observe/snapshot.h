@@ -28,6 +28,12 @@ struct Snapshot {
   std::map<std::pair<std::string, std::string>, kube::Object> standing;
   /// Absent: we may not read nodes, so none is ever known to be gone.
   std::optional<std::map<std::string, Node>> nodes;
+
+  /// Of `standing`; null if there is none.
+  kube::Object find_standing(const std::string& kind, const std::string& name) const {
+    const auto found = standing.find({kind, name});
+    return found == standing.end() ? nullptr : found->second;
+  }
 };
 
 }  // namespace holdfast::observe

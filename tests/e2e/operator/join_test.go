@@ -17,23 +17,6 @@ import (
 // nodeAddress is where processes beside the Pods listen; Pods reach it.
 const nodeAddress = "10.250.0.1"
 
-const joinManifest = `
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: %[1]s
-  labels: {pod-security.kubernetes.io/enforce: restricted}
----
-apiVersion: holdfast.dev/v1alpha1
-kind: HoldfastCluster
-metadata: {name: db, namespace: %[1]s}
-spec:
-  replicas: 3
-  storage: {size: 1Gi}
-  tls: {client: {enabled: false}, peer: {enabled: false}}
-  bootstrap: {join: {endpoints: ["%[2]s"]}}
-`
-
 const finishJoin = `
 apiVersion: holdfast.dev/v1alpha1
 kind: HoldfastOperation
@@ -147,13 +130,7 @@ func TestTakingOverAnEtcd(t *testing.T) {
 	old := startOldCluster(t, 3)
 	old.awaitLeader()
 	operator := startOperator(t)
-	apply(t, fmt.Sprintf(joinManifest, "join", old.endpoints[0]))
-	c := cluster{t, "join"}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(c.describe())
-		}
-	})
+	c := declareAs(t, "join", plain+fmt.Sprintf("  bootstrap: {join: {endpoints: [%q]}}\n", old.endpoints[0]))
 	ours := []string{}
 	for i := range 3 {
 		ours = append(ours, fmt.Sprintf("http://db-%d.db-peers.join.svc.cluster.local:2379", i))
