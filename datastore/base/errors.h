@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include "absl/status/status.h"
 
 /// etcd's errors: canonical code and text, as clients compare them. Source: the client library's
@@ -35,6 +37,29 @@ namespace holdfast::errors {
   X(cluster_id_mismatch, kFailedPrecondition, "etcdserver: cluster ID mismatch")                 \
   X(request_too_large, kInvalidArgument, "etcdserver: request is too large")                     \
   X(too_many_requests, kResourceExhausted, "etcdserver: too many requests")                      \
+  X(root_user_not_exist, kFailedPrecondition, "etcdserver: root user does not exist")            \
+  X(root_role_not_exist, kFailedPrecondition, "etcdserver: root user does not have root role")   \
+  X(user_already_exist, kFailedPrecondition, "etcdserver: user name already exists")             \
+  X(user_empty, kInvalidArgument, "etcdserver: user name is empty")                              \
+  X(user_not_found, kFailedPrecondition, "etcdserver: user name not found")                      \
+  X(role_already_exist, kFailedPrecondition, "etcdserver: role name already exists")             \
+  X(role_not_found, kFailedPrecondition, "etcdserver: role name not found")                      \
+  X(role_empty, kInvalidArgument, "etcdserver: role name is empty")                              \
+  X(auth_failed, kInvalidArgument,                                                               \
+    "etcdserver: authentication failed, invalid user ID or password")                            \
+  X(permission_not_given, kInvalidArgument, "etcdserver: permission not given")                  \
+  X(permission_denied, kPermissionDenied, "etcdserver: permission denied")                       \
+  X(role_not_granted, kFailedPrecondition, "etcdserver: role is not granted to the user")        \
+  X(permission_not_granted, kFailedPrecondition,                                                 \
+    "etcdserver: permission is not granted to the role")                                         \
+  X(auth_not_enabled, kFailedPrecondition, "etcdserver: authentication is not enabled")          \
+  X(invalid_auth_token, kUnauthenticated, "etcdserver: invalid auth token")                      \
+  X(invalid_auth_management, kInvalidArgument, "etcdserver: invalid auth management")            \
+  X(auth_old_revision, kInvalidArgument, "etcdserver: revision of auth store is old")            \
+  X(no_password_user, kUnknown,                                                                  \
+    "auth: authentication failed, password was given for no password user")                      \
+  X(verify_only_key, kUnknown, "auth: token signing attempted with verify-only key")             \
+  X(password_too_long, kUnknown, "bcrypt: password length exceeds 72 bytes")                     \
   X(no_leader, kUnavailable, "etcdserver: no leader")                                            \
   X(not_leader, kFailedPrecondition, "etcdserver: not leader")                                   \
   X(leader_changed, kUnavailable, "etcdserver: leader changed")                                  \
@@ -69,5 +94,10 @@ namespace holdfast::errors {
   }
 HOLDFAST_ETCD_ERRORS(HOLDFAST_DECLARE_ERROR)
 #undef HOLDFAST_DECLARE_ERROR
+
+/// None of etcd's: among a member's Status.errors while its disk has no room for what it has to
+/// write. It goes on trying.
+inline constexpr std::string_view kDiskFull =
+    "no room on this member's disk: free some, or give it a larger one";
 
 }  // namespace holdfast::errors

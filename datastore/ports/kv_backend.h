@@ -44,7 +44,8 @@ struct BackendWrite {
   std::optional<BytesView> value;
 };
 
-/// Walks one bucket in ascending byte order. Keys and values stay valid while its transaction does.
+/// Walks one bucket in ascending byte order. Keys stay valid while the cursor is there, values
+/// until it moves; not beyond its transaction.
 class BackendCursor {
  public:
   virtual ~BackendCursor() = default;
@@ -64,7 +65,8 @@ class BackendCursor {
 class BackendRead {
  public:
   virtual ~BackendRead() = default;
-  /// NotFound; DataLoss for a wrong checksum. The bytes live as long as this object.
+  /// NotFound; DataLoss for a wrong checksum. The bytes live until forget(), or as long as this
+  /// object.
   virtual absl::StatusOr<BytesView> get(Bucket bucket, BytesView key) = 0;
   /// The size of what get() returns, without a look at the bytes if the engine can. NotFound.
   virtual absl::StatusOr<std::size_t> size(Bucket bucket, BytesView key) {
@@ -73,8 +75,14 @@ class BackendRead {
     return value->size();
   }
   virtual std::unique_ptr<BackendCursor> cursor(Bucket bucket) = 0;
-  /// As cursor(), but values may come unchecked: for whoever wants no more than their sizes.
+  /// As cursor(), but values have their right size and any bytes: for whoever wants no more.
   virtual std::unique_ptr<BackendCursor> cursor_over_sizes(Bucket bucket) { return cursor(bucket); }
+  /// What one of its cursors stands on, to live as long as what get() answers. This one is for
+  /// engines whose cursors' values live that long anyway; another copies.
+  virtual BytesView keep(BytesView cursor_value) { return cursor_value; }
+  /// What get() has answered is not needed any more: an engine that had to copy it frees it. For
+  /// those that keep one read for many questions.
+  virtual void forget() {}
 };
 
 /// What a backend holds between two calls of replace(): commits change it, a replace() leaves it as
