@@ -60,6 +60,7 @@ Lessor::Lease& Lessor::add(const LeaseRecord& record) {
   lease.record = record;
   lease.record.ttl_seconds = std::max(record.ttl_seconds, options_.min_ttl_seconds);
   lease.used = true;
+  inheritance_.add_untouched(leases_, slot, Inheritance::list_of(lease.remaining_ttl_seconds()));
   return lease;
 }
 
@@ -81,6 +82,7 @@ absl::StatusOr<std::vector<Bytes>> Lessor::revoke(LeaseId id) {
   const std::uint32_t slot = found->second;
   std::vector<Bytes> keys = sorted_keys(leases_[slot]);
   for (const Bytes& key : keys) detach(key);
+  inheritance_.remove(leases_, slot, Inheritance::list_of(leases_[slot].remaining_ttl_seconds()));
   leases_[slot] = Lease{};
   free_slots_.push_back(slot);
   slots_.erase(found);
@@ -91,13 +93,24 @@ absl::StatusOr<std::vector<Bytes>> Lessor::revoke(LeaseId id) {
 std::optional<LeaseRecord> Lessor::checkpoint(LeaseId id, std::int64_t remaining_ttl_seconds) {
   Lease* lease = find(id);
   if (lease == nullptr) return std::nullopt;
+  // Counted from the beginning of this leadership the shortened TTL would be too short.
+  if (primary_ && !is_touched(*lease)) set_expiry(*lease, inherited_expiry(*lease));
+  const std::uint32_t slot = slot_of(*lease);
+  inheritance_.remove(leases_, slot, Inheritance::list_of(lease->remaining_ttl_seconds()));
   lease->record.remaining_ttl_seconds = remaining_ttl_seconds;
+  const std::size_t list = Inheritance::list_of(lease->remaining_ttl_seconds());
+  if (is_touched(*lease)) {
+    inheritance_.add_touched(leases_, slot, list);
+  } else {
+    inheritance_.add_untouched(leases_, slot, list);
+  }
   if (primary_) schedule_checkpoint(*lease, now_);
   return lease->record;
 }
 
 void Lessor::clear() {
   demote();
+  inheritance_.clear();
   keys_.clear();
   slots_.clear();
   free_slots_.clear();
@@ -168,7 +181,30 @@ std::vector<Bytes> Lessor::sorted_keys(const Lease& lease) const {
   return keys;
 }
 
+std::uint32_t Lessor::slot_of(const Lease& lease) const {
+  return slots_.find(lease.record.id)->second;
+}
+
+Time Lessor::inherited_expiry(const Lease& lease) const {
+  const std::int64_t left =
+      planted(Mutant::kLeaseExpiryForgotten) ? 0 : lease.remaining_ttl_seconds();
+  return saturating_add(inherited_at_, whole_seconds(left));
+}
+
+Time Lessor::expiry_of(const Lease& lease) const {
+  if (!primary_) return kForever;
+  return is_touched(lease) ? lease.expiry : inherited_expiry(lease);
+}
+
 void Lessor::set_expiry(Lease& lease, Time expiry) {
+  if (!is_touched(lease)) {
+    const std::uint32_t slot = slot_of(lease);
+    const std::size_t list = Inheritance::list_of(lease.remaining_ttl_seconds());
+    inheritance_.remove(leases_, slot, list);
+    inheritance_.add_touched(leases_, slot, list);
+    lease.leadership = leadership_;
+    lease.queued = kForever;
+  }
   lease.expiry = expiry;
   // An entry that comes too early is moved when it surfaces: a keep-alive costs no heap work.
   if (lease.queued != kForever && lease.queued <= expiry) return;
@@ -177,28 +213,51 @@ void Lessor::set_expiry(Lease& lease, Time expiry) {
 }
 
 void Lessor::promote(Time now, Time extend) {
+  demote();
   now_ = now;
   primary_ = true;
-  checkpoints_.assign({});
-  for (Lease& lease : leases_) {
-    if (!lease.used) continue;
-    const std::int64_t left =
-        planted(Mutant::kLeaseExpiryForgotten) ? 0 : lease.remaining_ttl_seconds();
-    lease.expiry = saturating_add(saturating_add(now, extend), whole_seconds(left));
-    schedule_checkpoint(lease, now);
+  inherited_at_ = saturating_add(now, extend);
+  inherited_list_ = 0;
+  taking_since_ = now;
+  taken_ = 0;
+  if (!options_.checkpoints) return;
+  for (const Lease& lease : leases_) {
+    if (lease.used) schedule_checkpoint(lease, now);
   }
-  if (size() >= kRevokesPerSecond) spread_expiries(now, extend);
-  rebuild_queue();
 }
 
 void Lessor::demote() {
   primary_ = false;
-  for (Lease& lease : leases_) {
-    lease.expiry = kForever;
-    lease.queued = kForever;
-  }
+  ++leadership_;
   expiries_.assign({});
   checkpoints_.assign({});
+}
+
+std::optional<std::uint32_t> Lessor::next_inherited(Time now) {
+  for (; inherited_list_ < Inheritance::kLists; ++inherited_list_) {
+    const std::int64_t least = planted(Mutant::kLeaseExpiryForgotten)
+                                   ? 0
+                                   : Inheritance::least_ttl_seconds(inherited_list_);
+    if (saturating_add(inherited_at_, whole_seconds(least)) > now) return std::nullopt;
+    const std::uint32_t last = inheritance_.last(inherited_list_);
+    if (last != Inheritance::kNone && !is_touched(leases_[last])) return last;
+  }
+  return std::nullopt;
+}
+
+// What falls due together is spread over seconds, each taking three quarters of what etcd can
+// revoke in one; who keeps a lease alive meanwhile keeps it. Source: etcd-facts 3.9.
+void Lessor::take_inherited(Time now) {
+  if (now - taking_since_ >= seconds(1)) {
+    taking_since_ = now;
+    taken_ = 0;
+  }
+  for (; taken_ < kInheritedPerSecond; ++taken_) {
+    const std::optional<std::uint32_t> slot = next_inherited(now);
+    if (!slot) return;
+    Lease& lease = leases_[*slot];
+    set_expiry(lease, inherited_expiry(lease));
+  }
 }
 
 std::vector<std::uint32_t> Lessor::slots_by_expiry() const {
@@ -208,45 +267,20 @@ std::vector<std::uint32_t> Lessor::slots_by_expiry() const {
     if (leases_[slot].used) slots.push_back(slot);
   }
   std::sort(slots.begin(), slots.end(), [this](std::uint32_t a, std::uint32_t b) {
-    const Lease& left = leases_[a];
-    const Lease& right = leases_[b];
-    return left.expiry != right.expiry ? left.expiry < right.expiry
-                                       : left.record.id < right.record.id;
+    const LeaseId left = leases_[a].record.id;
+    const LeaseId right = leases_[b].record.id;
+    const Time left_due = expiry_of(leases_[a]);
+    const Time right_due = expiry_of(leases_[b]);
+    return left_due != right_due ? left_due < right_due : left < right;
   });
   return slots;
-}
-
-// Windows of a second, each taking three quarters of what can be revoked in it; what is more goes
-// to the seconds after, in proportion. Source: etcd-facts 3.9.
-void Lessor::spread_expiries(Time now, Time extend) {
-  constexpr std::int64_t kTargetPerSecond = kRevokesPerSecond * 3 / 4;
-  const std::vector<std::uint32_t> slots = slots_by_expiry();
-  Time window_begin = leases_[slots.front()].expiry - now;
-  Time window_end = saturating_add(window_begin, seconds(1));
-  std::int64_t in_window = 0;
-  for (const std::uint32_t slot : slots) {
-    Lease& lease = leases_[slot];
-    const Time remaining = lease.expiry - now;
-    if (remaining > window_end) {
-      window_begin = remaining;
-      window_end = saturating_add(window_begin, seconds(1));
-      in_window = 1;
-      continue;
-    }
-    if (++in_window <= kTargetPerSecond) continue;
-    const Time delay =
-        Time(Time(seconds(1)).count() * in_window / kTargetPerSecond) - (remaining - window_begin);
-    window_end = saturating_add(window_begin, delay);
-    lease.expiry =
-        saturating_add(now + delay + extend, whole_seconds(lease.remaining_ttl_seconds()));
-  }
 }
 
 void Lessor::rebuild_queue() {
   std::vector<ExpiryQueue::Entry> entries;
   entries.reserve(size());
   for (Lease& lease : leases_) {
-    if (!lease.used) continue;
+    if (!lease.used || !is_touched(lease)) continue;
     lease.queued = lease.expiry;
     entries.push_back({lease.expiry, lease.record.id});
   }
@@ -261,11 +295,13 @@ void Lessor::drop_stale_entries() {
 
 std::vector<LeaseId> Lessor::expired(Time now, std::size_t max_count) {
   std::vector<LeaseId> due;
+  if (!primary_) return due;
+  take_inherited(now);
   while (!expiries_.empty() && expiries_.front().due <= now && due.size() < max_count) {
     const ExpiryQueue::Entry entry = expiries_.front();
     expiries_.pop();
     Lease* lease = find(entry.id);
-    if (lease == nullptr || lease->queued != entry.due) continue;
+    if (lease == nullptr || !is_touched(*lease) || lease->queued != entry.due) continue;
     if (lease->expiry <= now) {
       due.push_back(entry.id);
       lease->queued = saturating_add(now, options_.retry_interval);
@@ -281,7 +317,8 @@ Renewal Lessor::renew(LeaseId id, Time now) {
   if (!primary_) return {.result = Renewal::Result::kNotPrimary};
   Lease* lease = find(id);
   if (lease == nullptr) return {.result = Renewal::Result::kNotFound};
-  if (lease->expiry <= now) return {.result = Renewal::Result::kExpired};
+  if (!is_touched(*lease)) take_inherited(now);
+  if (is_touched(*lease) && lease->expiry <= now) return {.result = Renewal::Result::kExpired};
   set_expiry(*lease, saturating_add(now, whole_seconds(lease->record.ttl_seconds)));
   return {.result = Renewal::Result::kRenewed,
           .ttl_seconds = lease->record.ttl_seconds,
@@ -300,8 +337,8 @@ std::vector<Checkpoint> Lessor::due_checkpoints(Time now, std::size_t max_count)
     const LeaseId id = checkpoints_.front().id;
     checkpoints_.pop();
     const Lease* lease = find(id);
-    if (lease == nullptr || lease->expiry <= now) continue;
-    const std::int64_t left = std::chrono::ceil<seconds>(lease->expiry - now).count();
+    if (lease == nullptr || expiry_of(*lease) <= now) continue;
+    const std::int64_t left = std::chrono::ceil<seconds>(expiry_of(*lease) - now).count();
     if (left < lease->record.ttl_seconds) due.push_back({id, left});
   }
   return due;
@@ -312,7 +349,7 @@ absl::StatusOr<TimeToLive> Lessor::time_to_live(LeaseId id, Time now) const {
   if (lease == nullptr) return errors::lease_not_found();
   if (!primary_) return errors::not_leader();
   return TimeToLive{.granted_ttl_seconds = lease->record.ttl_seconds,
-                    .ttl_seconds = duration_cast<seconds>(lease->expiry - now).count()};
+                    .ttl_seconds = duration_cast<seconds>(expiry_of(*lease) - now).count()};
 }
 
 std::vector<Bytes> Lessor::keys_of(LeaseId id) const {

@@ -15,14 +15,17 @@
 #include "datastore/base/bytes.h"
 #include "datastore/base/ids.h"
 #include "datastore/lease/expiry_queue.h"
+#include "datastore/lease/inheritance.h"
 #include "datastore/lease/lease_record.h"
 
 namespace holdfast::lease {
 
 /// A granted TTL is at most this long (about 285 years). Source: etcd-facts 3.5.
 inline constexpr std::int64_t kMaxTtlSeconds = 9'000'000'000;
-/// Expiries a second that a new leader plans for: as many leases or more are spread on promotion.
+/// Expiries a second that a new leader plans for. Source: etcd-facts 3.9.
 inline constexpr std::size_t kRevokesPerSecond = 1000;
+/// The most leases of an earlier leader's that fall due within a second; the rest live on.
+inline constexpr std::size_t kInheritedPerSecond = kRevokesPerSecond * 3 / 4;
 /// The most leases one scan (every 500 ms) should ask for. Source: etcd-facts 3.9.
 inline constexpr std::size_t kMaxExpiredPerScan = kRevokesPerSecond / 2;
 /// The most checkpoints in one log entry.
@@ -65,7 +68,8 @@ struct Renewal {
 
 struct TimeToLive {
   std::int64_t granted_ttl_seconds = 0;
-  /// Whole seconds left, towards zero; may be negative while a revocation is under way.
+  /// Whole seconds left, towards zero; may be negative while a revocation is under way, or while an
+  /// inherited lease's turn has not come.
   std::int64_t ttl_seconds = 0;
 };
 
@@ -78,8 +82,9 @@ struct TimeToLive {
 /// A lease that only commands touch (grant, revoke, checkpoint, attach, detach) is equal on every
 /// member. Expiry is the leader's alone: elsewhere a lease lasts for ever.
 ///
-/// Cost: constant per command and keep-alive, O(log n) per expiry; promote() is O(n log n).
-/// Thread: the one that applies.
+/// Cost: constant per command and keep-alive, O(log n) per expiry. promote() and demote() look at
+/// no lease: a million of them hold up no change of leader. (With checkpoints on, promote() is
+/// O(n).) Thread: the one that applies.
 class Lessor {
  public:
   explicit Lessor(const LessorOptions& options);
@@ -113,8 +118,8 @@ class Lessor {
 
   // The leader's part.
 
-  /// Begins to expire leases: each is due its remaining TTL plus `extend` after `now`; from
-  /// kRevokesPerSecond leases on, those falling due together are spread out as etcd does.
+  /// Begins to expire leases: each is due its remaining TTL plus `extend` after `now`, or later if
+  /// more than kInheritedPerSecond are; one whose turn has not come can still be renewed.
   void promote(Time now, Time extend);
   /// Every lease lasts for ever again.
   void demote();
@@ -153,6 +158,9 @@ class Lessor {
   };
   struct Lease {
     LeaseRecord record;
+    /// The leadership in which this leader set the two times below; in any other they are void.
+    std::uint32_t leadership = 0;
+    Inheritance::Links links;
     Time expiry = kForever;
     /// The due time of this lease's entry in the queue; entries of other times are stale.
     Time queued = kForever;
@@ -185,10 +193,16 @@ class Lessor {
   void link(Attachment& attachment, std::uint32_t slot);
   void unlink(Attachment& attachment);
   std::vector<Bytes> sorted_keys(const Lease& lease) const;
+  std::uint32_t slot_of(const Lease& lease) const;
+  bool is_touched(const Lease& lease) const { return lease.leadership == leadership_; }
+  /// When a lease falls due that this leader has not touched.
+  Time inherited_expiry(const Lease& lease) const;
+  Time expiry_of(const Lease& lease) const;
   void set_expiry(Lease& lease, Time expiry);
+  void take_inherited(Time now);
+  std::optional<std::uint32_t> next_inherited(Time now);
   void schedule_checkpoint(const Lease& lease, Time now);
   std::vector<std::uint32_t> slots_by_expiry() const;
-  void spread_expiries(Time now, Time extend);
   void rebuild_queue();
   void drop_stale_entries();
 
@@ -202,6 +216,17 @@ class Lessor {
   absl::flat_hash_set<std::unique_ptr<Attachment>, AttachmentHash, AttachmentEqual> keys_;
   ExpiryQueue expiries_;
   ExpiryQueue checkpoints_;
+
+  /// Counts promotions; 0 is no lease's.
+  std::uint32_t leadership_ = 1;
+  Inheritance inheritance_;
+  /// Where the present leadership began for the leases that it inherited.
+  Time inherited_at_{0};
+  /// The first list that may still hold some of them.
+  std::size_t inherited_list_ = 0;
+  /// The second that is counted, and how many fell due in it.
+  Time taking_since_{0};
+  std::size_t taken_ = 0;
 };
 
 }  // namespace holdfast::lease

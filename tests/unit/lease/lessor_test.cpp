@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <map>
+
 #include <set>
 #include <string>
 
@@ -242,10 +244,95 @@ TEST(Promotion, SpreadsLeasesThatWouldExpireTogether) {
   for (Time now = seconds(60); named < kCount; now += seconds(1)) {
     ASSERT_LT(now, seconds(120));
     const std::vector<LeaseId> due = lessor.expired(now, kCount);
-    EXPECT_LE(due.size(), kRevokesPerSecond);
+    EXPECT_LE(due.size(), kInheritedPerSecond);
     for (const LeaseId id : due) ASSERT_TRUE(lessor.revoke(id).ok());
     named += due.size();
   }
+}
+
+TEST(Promotion, ALeaseWhoseTurnHasNotComeCanBeRenewed) {
+  Lessor lessor({});
+  constexpr std::int64_t kCount = 2000;
+  for (std::int64_t id = 1; id <= kCount; ++id) ASSERT_TRUE(lessor.grant(LeaseId(id), 60).ok());
+  lessor.promote(Time(0), Time(0));
+  const std::vector<LeaseId> first = lessor.expired(seconds(61), kCount);
+  ASSERT_THAT(first, SizeIs(kInheritedPerSecond));
+  std::size_t renewed = 0;
+  for (std::int64_t id = 1; id <= kCount; ++id) {
+    const auto result = lessor.renew(LeaseId(id), seconds(61)).result;
+    renewed += result == Renewal::Result::kRenewed ? 1 : 0;
+  }
+  EXPECT_EQ(renewed, kCount - kInheritedPerSecond);
+  EXPECT_THAT(lessor.expired(seconds(63), kCount), IsEmpty());
+}
+
+TEST(Promotion, EveryLeaseExpiresOnceWhateverBecameOfItBefore) {
+  Lessor lessor({.checkpoints = true, .checkpoint_interval = seconds(10)});
+  Prng dice(7);
+  std::map<LeaseId, Time> due;  // what a model knows
+  Time now{0};
+  lessor.promote(now, seconds(1));
+  const auto ttl_of = [&](LeaseId id) { return lessor.record_of(id)->ttl_seconds; };
+  for (int step = 0; step < 20'000; ++step) {
+    const LeaseId id(static_cast<std::int64_t>(dice.next() % 500 + 1));
+    const bool known = lessor.exists(id);
+    switch (dice.next() % 8) {
+      case 0:
+        if (dice.next() % 64 != 0) break;
+        lessor.promote(now, seconds(1));
+        for (auto& [lease, time] : due) {
+          const LeaseRecord record = *lessor.record_of(lease);
+          const std::int64_t left =
+              record.remaining_ttl_seconds > 0 ? record.remaining_ttl_seconds : record.ttl_seconds;
+          time = now + seconds(1) + seconds(left);
+        }
+        break;
+      case 1:
+      case 2:
+        lessor.advance_to(now);
+        if (lessor.grant(id, static_cast<std::int64_t>(2 + dice.next() % 600)).ok()) {
+          due[id] = now + seconds(ttl_of(id));
+        }
+        break;
+      case 3:
+        if (lessor.revoke(id).ok()) due.erase(id);
+        break;
+      case 4:
+        if (known) lessor.checkpoint(id, static_cast<std::int64_t>(1 + dice.next() % 600));
+        break;
+      case 5:
+        if (lessor.renew(id, now).result == Renewal::Result::kRenewed) {
+          EXPECT_GT(due.at(id), now);
+          due[id] = now + seconds(ttl_of(id));
+        }
+        break;
+      default:
+        now += milliseconds(dice.next() % 700);
+        for (const LeaseId gone : lessor.expired(now, 1000)) {
+          ASSERT_LE(due.at(gone), now);
+          ASSERT_TRUE(lessor.revoke(gone).ok());
+          due.erase(gone);
+        }
+        for (const auto& [lease, time] : due) ASSERT_GT(time, now);
+    }
+    ASSERT_EQ(lessor.size(), due.size());
+  }
+}
+
+TEST(Inheritance, ListsAreInTheOrderOfTheirTtls) {
+  std::size_t last = 0;
+  for (std::int64_t ttl = 0; ttl < 100'000; ++ttl) {
+    const std::size_t list = Inheritance::list_of(ttl);
+    ASSERT_TRUE(list == last || list == last + 1) << ttl;
+    ASSERT_LE(Inheritance::least_ttl_seconds(list), ttl);
+    if (list != last) {
+      ASSERT_EQ(Inheritance::least_ttl_seconds(list), ttl);
+    }
+    last = list;
+  }
+  EXPECT_LT(Inheritance::list_of(kMaxTtlSeconds), Inheritance::kLists);
+  EXPECT_LT(Inheritance::list_of(std::numeric_limits<std::int64_t>::max()), Inheritance::kLists);
+  EXPECT_EQ(Inheritance::list_of(-1), 0U);
 }
 
 TEST(Queue, DoesNotGrowWithLeasesGrantedAndRevoked) {
