@@ -23,25 +23,27 @@ absl::StatusOr<HistoryScan::Step> HistoryScan::next(const Reader& reader, std::s
   return step;
 }
 
-bool HistoryScan::yield(const BucketKey& at, BytesView kv, Limits* limits, Step* step) {
-  if (!step->events.empty() &&
-      (step->events.size() >= limits->max_events || limits->bytes >= limits->max_bytes)) {
-    return false;
-  }
+bool HistoryScan::full(const Limits& limits, const Step& step) {
+  return !step.events.empty() &&
+         (step.events.size() >= limits.max_events || limits.bytes >= limits.max_bytes);
+}
+
+void HistoryScan::yield(const BucketKey& at, BytesView kv, Limits* limits, Step* step) {
   step->events.push_back({at.revision, at.tombstone, kv});
   limits->bytes += kv.size();
   next_ = {at.revision.main, at.revision.sub + 1};
-  return true;
 }
 
 absl::StatusOr<bool> HistoryScan::from_backend(const Reader& reader, Limits* limits, Step* step) {
   const std::int64_t last = std::min(reader.view().floor, to_).value;
-  auto cursor = reader.snapshot().backend->cursor(ports::Bucket::kKey);
+  ports::BackendRead& backend = *reader.snapshot().backend;
+  auto cursor = backend.cursor(ports::Bucket::kKey);
   for (cursor->seek(EncodedBucketKey({next_, false}).view()); cursor->valid(); cursor->next()) {
     const auto at = stored_bucket_key(cursor->key());
     if (!at.ok()) return at.status();
     if (at->revision.main > last) break;
-    if (!yield(*at, cursor->value(), limits, step)) return true;
+    if (full(*limits, *step)) return true;
+    yield(*at, backend.keep(cursor->value()), limits, step);
   }
   if (!cursor->status().ok()) return cursor->status();
   next_ = std::max(next_, {last + 1, 0});
@@ -52,7 +54,8 @@ bool HistoryScan::from_overlay(const Reader& reader, Limits* limits, Step* step)
   for (OverlayList::Walk walk(*reader.view().overlay, next_); walk.valid(); walk.next()) {
     const OverlayRecord& record = walk.record();
     if (record.main > to_.value) break;
-    if (!yield({record.revision(), record.tombstone()}, record.value(), limits, step)) return true;
+    if (full(*limits, *step)) return true;
+    yield({record.revision(), record.tombstone()}, record.value(), limits, step);
   }
   return false;
 }

@@ -42,13 +42,13 @@ class HistoryScan {
   BucketRevision next_revision() const { return next_; }
 
  private:
-  /// Whether the step is full; yields if not.
   struct Limits {
     std::size_t max_events;
     std::size_t max_bytes;
     std::size_t bytes = 0;
   };
-  bool yield(const BucketKey& at, BytesView kv, Limits* limits, Step* step);
+  static bool full(const Limits& limits, const Step& step);
+  void yield(const BucketKey& at, BytesView kv, Limits* limits, Step* step);
   absl::StatusOr<bool> from_backend(const Reader& reader, Limits* limits, Step* step);
   bool from_overlay(const Reader& reader, Limits* limits, Step* step);
 

@@ -132,7 +132,6 @@ class IndexBuilder {
  public:
   explicit IndexBuilder(KeyIndex& index) : index_(index) {}
 
-  /// The bytes must stay valid until flush().
   absl::Status add(BytesView bucket_key, BytesView value) {
     const auto at = stored_bucket_key(bucket_key);
     if (!at.ok()) return at.status();
@@ -144,7 +143,12 @@ class IndexBuilder {
     newest_main_ = std::max(newest_main_, at->revision.main);
     Waiting& waiting = waiting_[added_ % waiting_.size()];
     if (added_ >= waiting_.size()) take(waiting);
-    waiting = {*at, *kv, EntryTable::hash(kv->key)};
+    waiting.at = *at;
+    waiting.key.assign(kv->key);
+    waiting.create_revision = kv->create_revision;
+    waiting.version = kv->version;
+    waiting.lease = kv->lease;
+    waiting.hash = EntryTable::hash(kv->key);
     table_.prefetch(waiting.hash);
     ++added_;
     return absl::OkStatus();
@@ -183,8 +187,11 @@ class IndexBuilder {
  private:
   struct Waiting {
     BucketKey at;
-    KeyValueView kv;
-    std::uint32_t hash;
+    Bytes key;  // its memory is used again and again
+    std::int64_t create_revision = 0;
+    std::int64_t version = 0;
+    std::int64_t lease = 0;
+    std::uint32_t hash = 0;
   };
 
   void take(const Waiting& row) {
@@ -192,7 +199,7 @@ class IndexBuilder {
     item.main = row.at.revision.main;
     item.sub = static_cast<std::uint32_t>(row.at.revision.sub);
     item.tombstone = row.at.tombstone;
-    KeyEntry* entry = table_.find(row.kv.key, row.hash);
+    KeyEntry* entry = table_.find(row.key, row.hash);
     if (entry == nullptr) {
       add_key(row, item);
       return;
@@ -207,25 +214,25 @@ class IndexBuilder {
     // No reader exists yet: what is outgrown can go at once.
     const auto outgrown = entry->append(index_.slab(), item);
     if (outgrown.memory != nullptr) index_.slab().free(outgrown.memory, outgrown.bytes);
-    note_lease(entry, item.tombstone ? 0 : row.kv.lease);
+    note_lease(entry, item.tombstone ? 0 : row.lease);
   }
 
   void add_key(const Waiting& row, HistoryItem item) {
     if (!item.tombstone) {
-      item.create_revision = row.kv.create_revision;
-      item.version = row.kv.version;
+      item.create_revision = row.create_revision;
+      item.version = row.version;
     }
-    KeyEntry* entry = KeyEntry::create(index_.slab(), row.kv.key, item);
+    KeyEntry* entry = KeyEntry::create(index_.slab(), row.key, item);
     const bool first = table_.entries().empty();
     table_.add(entry, row.hash);
-    if (first) common_prefix_ = row.kv.key.size();
+    if (first) common_prefix_ = row.key.size();
     const BytesView shared = table_.entries().front()->key().substr(0, common_prefix_);
-    if (!row.kv.key.starts_with(shared)) {
+    if (!row.key.starts_with(shared)) {
       common_prefix_ = static_cast<std::size_t>(
-          std::mismatch(shared.begin(), shared.end(), row.kv.key.begin(), row.kv.key.end()).first -
+          std::mismatch(shared.begin(), shared.end(), row.key.begin(), row.key.end()).first -
           shared.begin());
     }
-    note_lease(entry, row.kv.lease);
+    note_lease(entry, row.lease);
   }
 
   void note_lease(const KeyEntry* entry, std::int64_t lease) {

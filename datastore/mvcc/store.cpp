@@ -215,6 +215,7 @@ WriteTxn Store::write() {
   HOLDFAST_CHECK(!state_->txn_open);
   state_->txn_open = true;
   state_->changes.clear();
+  if (state_->transaction != nullptr) state_->transaction->forget();
   return WriteTxn(this);
 }
 

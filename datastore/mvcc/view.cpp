@@ -88,6 +88,7 @@ absl::Status Reader::begin() {
 }
 
 absl::Status Reader::refresh() {
+  if (transaction_ != nullptr) transaction_->forget();
   if (view_ != nullptr && views_.number() == view_->number) return absl::OkStatus();
   auto view = views_.get();
   if (transaction_ != nullptr && view->content == view_->content &&

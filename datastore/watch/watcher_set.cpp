@@ -322,6 +322,11 @@ bool WatcherSet::is_live(WatcherId id) const {
   return watcher != nullptr && watcher->state == State::kLive;
 }
 
+const Interest* WatcherSet::interest(WatcherId id) const {
+  const Watcher* watcher = find(id);
+  return watcher == nullptr ? nullptr : &watcher->group->interest;
+}
+
 Revision WatcherSet::next_revision(WatcherId id) const {
   const Watcher* watcher = find(id);
   if (watcher == nullptr) return Revision();

@@ -132,6 +132,9 @@ class WatcherSet {
   /// The first revision the watcher has not had; 0 for an unknown one.
   Revision next_revision(WatcherId id) const;
 
+  /// What a watcher waits for; null for an unknown one. Until the next add() or remove().
+  const Interest* interest(WatcherId id) const;
+
   std::size_t size() const { return size_; }
   /// How many are behind or blocked: etcd's slow watchers.
   std::size_t slow() const { return slow_; }
