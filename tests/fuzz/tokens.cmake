@@ -1,0 +1,1 @@
+target_link_libraries(fuzz_tokens PRIVATE holdfast_crypto holdfast_codec holdfast_auth)
