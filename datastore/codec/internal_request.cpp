@@ -1,5 +1,6 @@
 #include "datastore/codec/internal_request.h"
 
+#include "datastore/codec/auth_requests.h"
 #include "datastore/codec/requests.h"
 #include "datastore/codec/wire.h"
 
@@ -10,11 +11,11 @@ using statemachine::Command;
 
 constexpr std::uint32_t kLegacyIdField = 1;
 constexpr std::uint32_t kHeaderField = 100;
-constexpr std::uint32_t kFirstAuthField = 1000;
-constexpr std::uint32_t kLastAuthField = 1204;
 
-std::size_t header_size_bytes(std::uint64_t id) {
-  return varint_field_size_bytes(1, id);
+std::size_t header_size_bytes(std::uint64_t id, const Sender& sender) {
+  return varint_field_size_bytes(1, id) +
+         (sender.username.empty() ? 0 : message_field_size_bytes(2, sender.username.size())) +
+         varint_field_size_bytes(3, sender.auth_revision);
 }
 
 absl::Status decode_header(BytesView bytes, Command* out) {
@@ -134,11 +135,27 @@ absl::Status decode_field(std::uint32_t field, BytesView bytes, statemachine::Co
     case CommandField::kDowngradeInfoSet:
       return decode_body(bytes, &out->emplace<statemachine::DowngradeInfoSetRequest>());
     case CommandField::kDowngradeVersionTest:
+      out->emplace<statemachine::UnsupportedRequest>().field = field;
       return absl::OkStatus();
-  }
-  if (field >= kFirstAuthField && field <= kLastAuthField) {
-    out->emplace<statemachine::UnsupportedRequest>().field = field;
-    return absl::OkStatus();
+    case CommandField::kAuthEnable:
+    case CommandField::kAuthDisable:
+    case CommandField::kAuthenticate:
+    case CommandField::kAuthStatus:
+    case CommandField::kUserAdd:
+    case CommandField::kUserDelete:
+    case CommandField::kUserGet:
+    case CommandField::kUserChangePassword:
+    case CommandField::kUserGrantRole:
+    case CommandField::kUserRevokeRole:
+    case CommandField::kUserList:
+    case CommandField::kRoleList:
+    case CommandField::kRoleAdd:
+    case CommandField::kRoleDelete:
+    case CommandField::kRoleGet:
+    case CommandField::kRoleGrantPermission:
+    case CommandField::kRoleRevokePermission:
+      return decode(static_cast<CommandField>(field), bytes,
+                    &out->emplace<statemachine::AuthRequest>());
   }
   *is_body = false;
   return absl::OkStatus();
@@ -146,18 +163,22 @@ absl::Status decode_field(std::uint32_t field, BytesView bytes, statemachine::Co
 
 }  // namespace
 
-std::size_t internal_size_bytes(std::uint64_t id, CommandField field, std::size_t request_bytes) {
+std::size_t internal_size_bytes(std::uint64_t id, CommandField field, std::size_t request_bytes,
+                                const Sender& sender) {
   return message_field_size_bytes(static_cast<std::uint32_t>(field), request_bytes) +
-         message_field_size_bytes(kHeaderField, header_size_bytes(id));
+         message_field_size_bytes(kHeaderField, header_size_bytes(id, sender));
 }
 
-Bytes encode_internal(std::uint64_t id, CommandField field, BytesView request) {
+Bytes encode_internal(std::uint64_t id, CommandField field, BytesView request,
+                      const Sender& sender) {
   Bytes out;
-  out.reserve(internal_size_bytes(id, field, request.size()));
+  out.reserve(internal_size_bytes(id, field, request.size(), sender));
   WireWriter writer(&out);
   writer.bytes_always(static_cast<std::uint32_t>(field), request);
-  writer.message_header(kHeaderField, header_size_bytes(id));
+  writer.message_header(kHeaderField, header_size_bytes(id, sender));
   writer.varint(1, id);
+  writer.bytes(2, sender.username);
+  writer.varint(3, sender.auth_revision);
   return out;
 }
 

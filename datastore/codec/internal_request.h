@@ -22,6 +22,23 @@ enum class CommandField : std::uint32_t {
   kLeaseRevoke = 9,
   kAlarm = 10,
   kLeaseCheckpoint = 11,
+  kAuthEnable = 1000,
+  kAuthDisable = 1011,
+  kAuthenticate = 1012,
+  kAuthStatus = 1013,
+  kUserAdd = 1100,
+  kUserDelete = 1101,
+  kUserGet = 1102,
+  kUserChangePassword = 1103,
+  kUserGrantRole = 1104,
+  kUserRevokeRole = 1105,
+  kUserList = 1106,
+  kRoleList = 1107,
+  kRoleAdd = 1200,
+  kRoleDelete = 1201,
+  kRoleGet = 1202,
+  kRoleGrantPermission = 1203,
+  kRoleRevokePermission = 1204,
   kClusterVersionSet = 1300,
   kMemberAttributesSet = 1301,
   kDowngradeInfoSet = 1302,
@@ -29,13 +46,21 @@ enum class CommandField : std::uint32_t {
   kDowngradeVersionTest = 9900,
 };
 
+/// On whose behalf a command is proposed, while authentication is enabled; nobody by default.
+struct Sender {
+  BytesView username;
+  std::uint64_t auth_revision = 0;
+};
+
 /// A log entry's payload around a request as it was received: the bytes are spliced, not parsed.
 /// `id` is the request's, unique in the cluster (etcd-facts 3.3). `request` must have been decoded
 /// before: what is not valid protobuf stops every member that applies it.
-Bytes encode_internal(std::uint64_t id, CommandField field, BytesView request);
+Bytes encode_internal(std::uint64_t id, CommandField field, BytesView request,
+                      const Sender& sender = {});
 
 /// Bytes that encode_internal() would return: what etcd holds against max-request-bytes.
-std::size_t internal_size_bytes(std::uint64_t id, CommandField field, std::size_t request_bytes);
+std::size_t internal_size_bytes(std::uint64_t id, CommandField field, std::size_t request_bytes,
+                                const Sender& sender = {});
 
 /// A log entry's payload as a command, whose views point into `bytes`. `*out` is overwritten and
 /// unspecified after an error. The body is monostate for a command without effect.

@@ -253,13 +253,15 @@ Bytes encode_range_stream_chunk(BytesView range_response) {
   return out;
 }
 
-Bytes encode_snapshot_chunk(std::uint64_t remaining_bytes, BytesView blob, BytesView version) {
-  Bytes out;
-  out.reserve(blob.size() + version.size() + 4 * kMaxVarintBytes);
-  WireWriter writer(&out);
-  writer.varint(2, remaining_bytes);
-  writer.bytes(3, blob);
-  writer.bytes(4, version);
+AroundBlob encode_snapshot_chunk(const ResponseHeader* header, std::uint64_t remaining_bytes,
+                                 std::size_t blob_bytes, BytesView version) {
+  AroundBlob out;
+  out.before.reserve(kMaxHeaderBytes + 4 * kMaxVarintBytes);
+  if (header != nullptr) append_header(*header, &out.before);
+  WireWriter before(&out.before);
+  before.varint(2, remaining_bytes);
+  before.message_header(3, blob_bytes);
+  WireWriter(&out.after).bytes(4, version);
   return out;
 }
 

@@ -63,8 +63,16 @@ Bytes encode_leases_response(const ResponseHeader& header, absl::Span<const Leas
 /// A RangeStreamResponse around an encoded RangeResponse.
 Bytes encode_range_stream_chunk(BytesView range_response);
 
-/// One piece of a database: a SnapshotResponse. etcd sends no header.
-Bytes encode_snapshot_chunk(std::uint64_t remaining_bytes, BytesView blob, BytesView version);
+/// A message but for the bytes of its blob, which stand between the two.
+struct AroundBlob {
+  Bytes before;
+  Bytes after;
+};
+/// One piece of a database: a SnapshotResponse. etcd sends no header; ours does with the first
+/// piece, so that a backup knows the revision it holds without opening it. Null: none.
+/// `blob_bytes` is not 0.
+AroundBlob encode_snapshot_chunk(const ResponseHeader* header, std::uint64_t remaining_bytes,
+                                 std::size_t blob_bytes, BytesView version);
 
 enum class EventType : std::uint8_t { kPut = 0, kDelete = 1 };
 

@@ -9,6 +9,7 @@
 #include "datastore/base/bytes.h"
 #include "datastore/base/ids.h"
 #include "datastore/mvcc/range.h"
+#include "datastore/statemachine/auth_command.h"
 
 /// etcd's InternalRaftRequest as plain values: what a log entry says (etcd-facts 3.1). All views
 /// point into the entry's bytes, which must outlive the command.
@@ -128,8 +129,8 @@ struct DowngradeInfoSetRequest {
   BytesView version;
 };
 
-/// A body that this version knows by field number only (auth, until its issue lands): a committed
-/// one stops the member, it is never skipped.
+/// A body that this version knows by field number only: what etcd ignores too is applied as
+/// nothing, any other stops the member, it is never skipped.
 struct UnsupportedRequest {
   std::uint32_t field = 0;
 };
@@ -138,7 +139,7 @@ using CommandBody =
     std::variant<std::monostate, RangeRequest, PutRequest, DeleteRangeRequest, TxnRequest,
                  CompactionRequest, LeaseGrantRequest, LeaseRevokeRequest, LeaseCheckpointRequest,
                  AlarmRequest, ClusterVersionSetRequest, MemberAttributesSetRequest,
-                 DowngradeInfoSetRequest, UnsupportedRequest>;
+                 DowngradeInfoSetRequest, AuthRequest, UnsupportedRequest>;
 
 struct Command {
   /// Unique in the cluster (etcd-facts 3.3); finds the waiting proposer.

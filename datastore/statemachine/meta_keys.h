@@ -6,14 +6,13 @@
 #include "datastore/base/bytes.h"
 #include "datastore/statemachine/cluster_state.h"
 
-/// Keys of the buckets `cluster`, `meta` and `auth` that the state machine writes (etcd-facts 3.8).
+/// Keys of the buckets `cluster` and `meta` that the state machine writes (etcd-facts 3.8).
 namespace holdfast::statemachine {
 
 inline constexpr BytesView kClusterVersionKey = "clusterVersion";
 inline constexpr BytesView kDowngradeKey = "downgrade";
 inline constexpr BytesView kConfStateKey = "confState";
 inline constexpr BytesView kStorageVersionKey = "storageVersion";
-inline constexpr BytesView kAuthRevisionKey = "authRevision";
 inline constexpr BytesView kRemovedMemberValue = "removed";
 
 /// From this cluster version on, checkpoints of leases are persisted and the storage version is

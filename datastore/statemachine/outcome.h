@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "datastore/auth/records.h"
 #include "datastore/base/bytes.h"
 #include "datastore/base/ids.h"
 #include "datastore/statemachine/command.h"
@@ -54,8 +55,33 @@ struct AlarmOutcome {
   std::vector<Alarm> alarms;
 };
 
-using OutcomeBody = std::variant<std::monostate, RangeOutcome, PutOutcome, DeleteRangeOutcome,
-                                 TxnOutcome, CompactionOutcome, LeaseGrantOutcome, AlarmOutcome>;
+struct AuthStatusOutcome {
+  bool enabled = false;
+  std::uint64_t revision = 0;
+};
+
+/// Whoever applies this keeps the token, if it is a simple one, for the user.
+struct AuthenticateOutcome {
+  Bytes user;
+  /// Random letters, a dot, an index of the log; empty where tokens are signed.
+  Bytes simple_token;
+  /// That the token vouches for.
+  std::uint64_t auth_revision = 0;
+};
+
+/// Names of users, of roles, or of one user's roles.
+struct NamesOutcome {
+  std::vector<Bytes> names;
+};
+
+struct RoleGetOutcome {
+  std::vector<auth::Permission> permissions;
+};
+
+using OutcomeBody =
+    std::variant<std::monostate, RangeOutcome, PutOutcome, DeleteRangeOutcome, TxnOutcome,
+                 CompactionOutcome, LeaseGrantOutcome, AlarmOutcome, AuthStatusOutcome,
+                 AuthenticateOutcome, NamesOutcome, RoleGetOutcome>;
 
 struct Outcome {
   /// etcd's error, or OK. An error changes nothing but what etcd-facts 3.5 says.

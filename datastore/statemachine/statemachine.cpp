@@ -1,5 +1,5 @@
-// Opening, and the way every entry goes: gate, run, header. What each command does is in
-// apply_kv.cpp, apply_lease.cpp and apply_cluster.cpp.
+// Opening, and the way every entry goes: gate, authorize, run, header. What each command does is in
+// apply_kv.cpp, apply_lease.cpp, apply_auth.cpp and apply_cluster.cpp.
 
 #include "datastore/statemachine/statemachine.h"
 
@@ -57,19 +57,20 @@ absl::StatusOr<std::unique_ptr<StateMachine>> StateMachine::open(
   std::unique_ptr<StateMachine> machine(new StateMachine(backend, options));
   auto read = backend.begin_read();
   if (!read.ok()) return read.status();
-  if (absl::Status status = machine->load(**read); !status.ok()) return status;
+  if (absl::Status status = machine->load(**read, [] {}); !status.ok()) return status;
   return machine;
 }
 
-absl::Status StateMachine::reload() {
+absl::Status StateMachine::reload(absl::FunctionRef<void()> before_publishing) {
   HOLDFAST_CHECK(events_.empty());
   HOLDFAST_CHECK(applied_index_ == store_->applied_index());
   auto read = backend_.begin_read();
   if (!read.ok()) return read.status();
-  return load(**read);
+  return load(**read, before_publishing);
 }
 
-absl::Status StateMachine::load(ports::BackendRead& read) {
+absl::Status StateMachine::load(ports::BackendRead& read,
+                                absl::FunctionRef<void()> before_publishing) {
   auto cluster = std::make_shared<ClusterState>();
   if (absl::Status status = load_members(read, *cluster); !status.ok()) return status;
   if (absl::Status status = load_cluster(read, *cluster); !status.ok()) return status;
@@ -80,10 +81,17 @@ absl::Status StateMachine::load(ports::BackendRead& read) {
   // Leases before keys: a key is attached only to a lease that exists.
   lessor_.clear();
   if (absl::Status status = load_leases(read); !status.ok()) return status;
+  const absl::StatusOr<auth::Writes> first_start = load_auth(read);
+  if (!first_start.ok()) return first_start.status();
+  before_publishing();
   if (absl::Status status = load_store(); !status.ok()) return status;
   applied_index_ = store_->applied_index();
   applied_term_ = store_->applied_term();
-  return note_first_start(read);
+  if (first_start->empty()) return absl::OkStatus();
+  persist(*first_start);
+  store_->set_applied(applied_index_, applied_term_);
+  store_->publish();
+  return absl::OkStatus();
 }
 
 absl::Status StateMachine::load_store() {
@@ -97,16 +105,30 @@ absl::Status StateMachine::load_store() {
   return absl::OkStatus();
 }
 
-/// Auth counts its changes from 1, without an entry of the log: each member notes that by itself.
-absl::Status StateMachine::note_first_start(ports::BackendRead& read) {
-  const auto revision = find(read, ports::Bucket::kAuth, kAuthRevisionKey);
-  if (!revision.ok() || revision->has_value()) return revision.status();
-  char first[8];
-  store_be64(first, 1);
-  store_->stage(ports::Bucket::kAuth, kAuthRevisionKey, BytesView(first, sizeof first));
-  store_->set_applied(applied_index_, applied_term_);
-  store_->publish();
-  return absl::OkStatus();
+absl::StatusOr<auth::Writes> StateMachine::load_auth(ports::BackendRead& read) {
+  auth::AuthStore::Loader loader;
+  const auto add_user = [&](BytesView, BytesView value) {
+    auto user = auth::decode_user(value);
+    if (user.ok()) loader.add(*std::move(user));
+    return user.ok();
+  };
+  const auto add_role = [&](BytesView, BytesView value) {
+    auto role = auth::decode_role(value);
+    if (role.ok()) loader.add(*std::move(role));
+    return role.ok();
+  };
+  absl::Status status = for_each(read, ports::Bucket::kAuthUsers, add_user);
+  if (status.ok()) status = for_each(read, ports::Bucket::kAuthRoles, add_role);
+  if (!status.ok()) return status;
+  const auto enabled = find(read, ports::Bucket::kAuth, auth::kEnabledKey);
+  if (!enabled.ok()) return enabled.status();
+  if (enabled->has_value()) loader.set_enabled(**enabled);
+  const auto revision = find(read, ports::Bucket::kAuth, auth::kRevisionKey);
+  if (!revision.ok()) return revision.status();
+  if (revision->has_value() && !loader.set_revision(**revision)) {
+    return unreadable("auth", auth::kRevisionKey);
+  }
+  return auth_.load(std::move(loader));
 }
 
 absl::Status StateMachine::load_leases(ports::BackendRead& read) {
@@ -170,7 +192,8 @@ absl::Status StateMachine::check_version(BytesView version) const {
     return absl::FailedPreconditionError(absl::StrCat(
         "statemachine: the cluster's version is ", std::string(version), ", this release knows ",
         options_.newest_version.major, ".", options_.newest_version.minor,
-        " at most; start a newer release on this data directory"));
+        " at most; start a newer release on this data directory, and go down from there by "
+        "etcdctl downgrade enable"));
   }
   return absl::OkStatus();
 }
@@ -206,6 +229,7 @@ absl::StatusOr<Outcome> StateMachine::apply(Index index, Term term, const Comman
   advance(index, term);
   Outcome outcome;
   if (no_space_ || corrupt_) outcome.status = gate(command.body);
+  if (auth_.current().enabled() && outcome.status.ok()) outcome.status = authorize(command);
   if (outcome.status.ok()) {
     absl::Status status =
         std::visit([&](const auto& request) { return run(request, outcome); }, command.body);

@@ -4,8 +4,10 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "datastore/auth/auth_store.h"
 #include "datastore/base/ids.h"
 #include "datastore/lease/lessor.h"
 #include "datastore/mvcc/store.h"
@@ -38,11 +40,11 @@ struct ConfChangeOutcome {
 /// state and events out. Equal commands at equal indexes make equal state on every member, real
 /// etcds among them.
 ///
-/// Owns: the store, the leases, and the cluster's state; their persistence is staged in the store
-/// and becomes durable together with the index that caused it.
-/// Never reads a clock, the quota or dice, never validates what the door has (validate.h), and
-/// never skips a command: an error of apply()'s own, as opposed to the outcome's, must stop the
-/// member before it diverges. Thread: the one that applies.
+/// Owns: the store, the leases, users and roles, and the cluster's state; their persistence is
+/// staged in the store and becomes durable together with the index that caused it. Never reads a
+/// clock, the quota or dice, never validates what the door has (validate.h), and never skips a
+/// command: an error of apply()'s own, as opposed to the outcome's, must stop the member before it
+/// diverges. Thread: the one that applies.
 class StateMachine {
  public:
   /// Rebuilds the state from the backend, which must outlive it. Errors: DataLoss for what cannot
@@ -54,9 +56,10 @@ class StateMachine {
 
   /// Takes over what the backend holds since its content was replaced by another member's, in place
   /// of everything here. store() and lessor() stay where they are; leases last for ever again, and
-  /// the view of the new state is published. Requires a closed batch (end_batch()), and what
-  /// mvcc::Store::reload() does. Errors, all fatal: open()'s and reload()'s.
-  absl::Status reload();
+  /// the view of the new state is published, right after `before_publishing`, when auth() is the
+  /// new one already. Requires a closed batch (end_batch()), and what mvcc::Store::reload() does.
+  /// Errors, all fatal: open()'s and reload()'s.
+  absl::Status reload(absl::FunctionRef<void()> before_publishing = [] {});
 
   /// Applies the entry at `index`, which is above all applied before. `command` may die after.
   /// Errors, all fatal: Unimplemented for a command of a later version or an unfinished part;
@@ -85,20 +88,24 @@ class StateMachine {
   const lease::Lessor& lessor() const { return lessor_; }
   /// Members, version and alarms as of now; immutable, for any thread.
   std::shared_ptr<const ClusterState> cluster() const { return cluster_; }
+  /// Users, roles and what they may do as of now; immutable, for any thread.
+  std::shared_ptr<const auth::AuthState> auth() const { return auth_.state(); }
 
  private:
   StateMachine(ports::KvBackend& backend, const StateMachineOptions& options);
 
-  absl::Status load(ports::BackendRead& read);
+  absl::Status load(ports::BackendRead& read, absl::FunctionRef<void()> before_publishing);
   absl::Status load_store();
   absl::Status load_leases(ports::BackendRead& read);
   absl::Status load_members(ports::BackendRead& read, ClusterState& cluster);
   absl::Status load_cluster(ports::BackendRead& read, ClusterState& cluster);
-  absl::Status note_first_start(ports::BackendRead& read);
+  absl::StatusOr<auth::Writes> load_auth(ports::BackendRead& read);
   absl::Status check_version(BytesView version) const;
 
   void advance(Index index, Term term);
   absl::Status gate(const CommandBody& body) const;
+  absl::Status authorize(const Command& command) const;
+  absl::Status authorize(const auth::Identity& who, const AuthRequest& request) const;
 
   // One per command. An error is fatal; the user's errors are in `outcome`.
   absl::Status run(const RangeRequest& request, Outcome& outcome);
@@ -113,6 +120,7 @@ class StateMachine {
   absl::Status run(const ClusterVersionSetRequest& request, Outcome& outcome);
   absl::Status run(const MemberAttributesSetRequest& request, Outcome& outcome);
   absl::Status run(const DowngradeInfoSetRequest& request, Outcome& outcome);
+  absl::Status run(const AuthRequest& request, Outcome& outcome);
   absl::Status run(const UnsupportedRequest& request, Outcome& outcome);
   absl::Status run(std::monostate, Outcome& outcome);
 
@@ -125,6 +133,9 @@ class StateMachine {
   void detach_deleted(const mvcc::WriteTxn& txn, std::int64_t count);
   void finish(mvcc::WriteTxn& txn);
   void persist(const lease::LeaseRecord& record);
+  void persist(const auth::Writes& writes);
+  absl::StatusOr<auth::Writes> change(const AuthRequest& request);
+  absl::Status answer(const AuthRequest& request, OutcomeBody& body) const;
   void add_alarm(AlarmType type, MemberId member, AlarmOutcome& answer);
   void remove_alarm(AlarmType type, MemberId member, AlarmOutcome& answer);
   void save_member(ClusterState& cluster, const Member& member);
@@ -134,6 +145,7 @@ class StateMachine {
   const StateMachineOptions options_;
   ports::KvBackend& backend_;
   lease::Lessor lessor_;
+  auth::AuthStore auth_;
   std::unique_ptr<mvcc::Store> store_;
   std::shared_ptr<const ClusterState> cluster_;
   bool no_space_ = false;

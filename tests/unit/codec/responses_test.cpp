@@ -170,12 +170,17 @@ TEST(ResponsesTest, StreamedPiecesWrapWhatTheyCarry) {
   const auto chunk = parse<etcdserverpb::RangeStreamResponse>(
       encode_range_stream_chunk(encode_range(kHeader, {.count = 3})));
   EXPECT_EQ(chunk.range_response().count(), 3);
-  const auto piece =
-      parse<etcdserverpb::SnapshotResponse>(encode_snapshot_chunk(5, "blob", "3.7.0"));
+  const auto around = [](const ResponseHeader* header) {
+    const AroundBlob frame = encode_snapshot_chunk(header, 5, 4, "3.7.0");
+    return parse<etcdserverpb::SnapshotResponse>(frame.before + "blob" + frame.after);
+  };
+  const auto piece = around(nullptr);
   EXPECT_EQ(piece.remaining_bytes(), 5U);
   EXPECT_EQ(piece.blob(), "blob");
   EXPECT_EQ(piece.version(), "3.7.0");
   EXPECT_FALSE(piece.has_header());
+  const auto first = around(&kHeader);
+  EXPECT_EQ(first.header().revision(), kHeader.revision.value);
 }
 
 }  // namespace

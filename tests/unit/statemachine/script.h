@@ -21,6 +21,12 @@ namespace holdfast::statemachine {
 ///   txn / if TARGET KEY[..END] OP OPERAND / then / OPS / else / OPS / end
 ///   compact N · grant ID TTL · revoke ID · checkpoint ID TTL
 ///   alarm get|on|off TYPE MEMBER · version V · downgrade on|off [V] · attrs ID NAME URL
+///   auth enable|disable|status · login NAME [PREFIX] · user add NAME [HASH] · user addcert NAME
+///   user get|delete NAME · user list · user passwd NAME HASH · user grant|revoke NAME ROLE
+///   role add|get|delete NAME · role list · role grant NAME read|write|both|odd KEY [END] ·
+///   role grantnothing NAME · role revoke NAME KEY [END]
+///
+/// `as USER@REVISION COMMAND` is a command of that user's.
 class Script {
  public:
   explicit Script(std::vector<std::string> lines) : lines_(std::move(lines)) {}
@@ -32,6 +38,12 @@ class Script {
   /// The command at the current line, which it passes. Its views live as long as the script.
   Command next() {
     Command command;
+    if (const Words words = split(line()); words[0] == "as") {
+      const std::size_t at = words.at(1).find('@');
+      command.username = keep(words[1].substr(0, at));
+      command.auth_revision = std::stoull(words[1].substr(at + 1));
+      lines_[at_].erase(0, lines_[at_].find(words[1]) + words[1].size() + 1);
+    }
     RequestOp op = next_op();
     if (auto* range = std::get_if<RangeRequest>(&op)) {
       command.body = *range;
@@ -192,10 +204,52 @@ class Script {
                                         .name = keep(words.at(2)),
                                         .client_urls = {keep(words.at(3))}};
     }
+    const auto text = [&](std::size_t i) {
+      return i < words.size() ? keep(words[i]) : BytesView();
+    };
+    if (words[0] == "auth") {
+      if (words.at(1) == "enable") return AuthRequest{AuthEnableRequest{}};
+      if (words.at(1) == "disable") return AuthRequest{AuthDisableRequest{}};
+      return AuthRequest{AuthStatusRequest{}};
+    }
+    if (words[0] == "login") {
+      return AuthRequest{AuthenticateRequest{.name = text(1), .simple_token = text(2)}};
+    }
+    if (words[0] == "user") return user(words.at(1), text(2), text(3));
+    if (words[0] == "role") return role(words.at(1), text(2), words);
     if (words[0] == "unsupported") {
       return UnsupportedRequest{.field = static_cast<std::uint32_t>(number(1))};
     }
     throw std::invalid_argument("script: no such command: " + words[0]);
+  }
+
+  static AuthRequest user(const std::string& what, BytesView name, BytesView second) {
+    if (what == "add") {
+      return {UserAddRequest{{.name = name, .password = {.clear = {}, .hashed = second}}}};
+    }
+    if (what == "addcert") return {UserAddRequest{{.name = name, .no_password = true}}};
+    if (what == "get") return {UserGetRequest{name}};
+    if (what == "list") return {UserListRequest{}};
+    if (what == "delete") return {UserDeleteRequest{name}};
+    if (what == "passwd") return {UserChangePasswordRequest{name, {.clear = {}, .hashed = second}}};
+    if (what == "grant") return {UserGrantRoleRequest{name, second}};
+    return {UserRevokeRoleRequest{name, second}};
+  }
+
+  AuthRequest role(const std::string& what, BytesView name, const Words& words) {
+    if (what == "add") return {RoleAddRequest{name}};
+    if (what == "get") return {RoleGetRequest{name}};
+    if (what == "list") return {RoleListRequest{}};
+    if (what == "delete") return {RoleDeleteRequest{name}};
+    if (what == "grantnothing") return {RoleGrantPermissionRequest{name, std::nullopt}};
+    const auto text = [&](std::size_t i) {
+      return i < words.size() ? keep(words[i]) : BytesView();
+    };
+    if (what == "revoke") return {RoleRevokePermissionRequest{name, text(3), text(4)}};
+    auth::Permission permission{.type = index_of({"read", "write", "both", "odd"}, words.at(3)),
+                                .key = Bytes(text(4)),
+                                .range_end = Bytes(text(5))};
+    return {RoleGrantPermissionRequest{name, std::move(permission)}};
   }
 
   std::vector<std::string> lines_;

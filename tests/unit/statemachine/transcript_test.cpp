@@ -61,6 +61,26 @@ class Printer {
            << alarm.member << "\n";
     }
   }
+  void operator()(const AuthStatusOutcome& status) {
+    out_ << "auth " << (status.enabled ? "enabled" : "disabled") << " at " << status.revision
+         << "\n";
+  }
+  void operator()(const AuthenticateOutcome& login) {
+    out_ << "user " << login.user << " token " << login.simple_token << " at "
+         << login.auth_revision << "\n";
+  }
+  void operator()(const NamesOutcome& answer) {
+    out_ << "names";
+    for (const Bytes& name : answer.names) out_ << " " << name;
+    out_ << "\n";
+  }
+  void operator()(const RoleGetOutcome& role) {
+    out_ << "permissions " << role.permissions.size() << "\n";
+    for (const auth::Permission& each : role.permissions) {
+      out_ << "  " << each.type << " " << shown(each.key) << " " << shown(each.range_end) << "\n";
+    }
+  }
+  static Bytes shown(const Bytes& key) { return key == Bytes(1, '\0') ? "\\0" : key; }
   void operator()(std::monostate) { out_ << "ok\n"; }
 
   void outcome(const absl::StatusOr<Outcome>& outcome) {
