@@ -1,6 +1,5 @@
 #include "datastore/crypto/certificate.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -8,6 +7,8 @@
 #include <ctime>
 
 #include "absl/strings/str_cat.h"
+#include "datastore/crypto/address.h"
+#include "datastore/crypto/certificate_parts.h"
 
 namespace holdfast::crypto {
 namespace {
@@ -18,12 +19,6 @@ std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return {};
   return std::chrono::system_clock::from_time_t(::timegm(&parts));
-}
-
-std::string text_of(BIO* memory) {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(memory, &data);
-  return std::string(data, static_cast<std::size_t>(size));
 }
 
 std::string subject_of(const X509* certificate) {
@@ -38,20 +33,12 @@ std::string serial_of(const X509* certificate) {
   return text_of(out.get());
 }
 
-std::string address_text(const ASN1_OCTET_STRING* address) {
-  char text[INET6_ADDRSTRLEN] = {};
-  const unsigned char* bytes = ASN1_STRING_get0_data(address);
-  switch (ASN1_STRING_length(address)) {
-    case sizeof(in_addr):
-      return ::inet_ntop(AF_INET, bytes, text, sizeof text);
-    case sizeof(in6_addr):
-      return ::inet_ntop(AF_INET6, bytes, text, sizeof text);
-    default:
-      return "";
-  }
+std::string address_of(const ASN1_OCTET_STRING* octets) {
+  return address_text({reinterpret_cast<const char*>(ASN1_STRING_get0_data(octets)),
+                       static_cast<std::size_t>(ASN1_STRING_length(octets))});
 }
 
-void add_alternative_names(const X509* certificate, CertificateInfo& info) {
+void read_alternative_names(const X509* certificate, CertificateInfo& info) {
   const NamesPtr names(static_cast<GENERAL_NAMES*>(
       X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names.get()); ++i) {
@@ -61,7 +48,7 @@ void add_alternative_names(const X509* certificate, CertificateInfo& info) {
       info.dns_names.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
                                   static_cast<std::size_t>(ASN1_STRING_length(text)));
     } else if (name->type == GEN_IPADD) {
-      info.ip_addresses.push_back(address_text(name->d.iPAddress));
+      info.ip_addresses.push_back(address_of(name->d.iPAddress));
     }
   }
 }
@@ -91,10 +78,26 @@ CertificateInfo describe(X509* certificate) {
   info.serial = serial_of(certificate);
   info.not_before = time_of(X509_get0_notBefore(certificate));
   info.not_after = time_of(X509_get0_notAfter(certificate));
-  add_alternative_names(certificate, info);
+  read_alternative_names(certificate, info);
   info.for_servers = X509_check_purpose(certificate, X509_PURPOSE_SSL_SERVER, 0) == 1;
   info.for_clients = X509_check_purpose(certificate, X509_PURPOSE_SSL_CLIENT, 0) == 1;
   return info;
+}
+
+std::string common_name_of(X509* certificate) {
+  const X509_NAME* subject = X509_get_subject_name(certificate);
+  int last = -1;
+  for (int next = last; (next = X509_NAME_get_index_by_NID(subject, NID_commonName, next)) >= 0;) {
+    last = next;
+  }
+  if (last < 0) return {};
+  const ASN1_STRING* value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last));
+  unsigned char* text = nullptr;
+  const int size = ASN1_STRING_to_UTF8(&text, value);
+  if (size < 0) return {};
+  std::string name(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
+  OPENSSL_free(text);
+  return name;
 }
 
 bool names_address(X509* certificate, const std::string& address) {
@@ -102,11 +105,7 @@ bool names_address(X509* certificate, const std::string& address) {
 }
 
 bool names_host(X509* certificate, const std::string& host) {
-  in6_addr parsed{};
-  if (::inet_pton(AF_INET, host.c_str(), &parsed) == 1 ||
-      ::inet_pton(AF_INET6, host.c_str(), &parsed) == 1) {
-    return names_address(certificate, host);
-  }
+  if (is_address(host)) return names_address(certificate, host);
   constexpr unsigned int kFlags =
       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
   return X509_check_host(certificate, host.data(), host.size(), kFlags, nullptr) == 1;

@@ -24,6 +24,8 @@ struct CertificateInfo {
 };
 
 CertificateInfo describe(X509* certificate);
+/// Its subject's common name, the last if there are several, as Go reads it; empty without one.
+std::string common_name_of(X509* certificate);
 
 /// True if one of its IP addresses is `address`, which is text.
 bool names_address(X509* certificate, const std::string& address);

@@ -47,7 +47,7 @@ TlsContext::Reload TlsContext::reload_files() {
   absl::StatusOr<std::shared_ptr<const TlsMaterial>> material =
       TlsMaterial::build(settings_, *files);
   if (!material.ok()) return refuse(material.status());
-  const bool trust = files->trusted_ca != files_.trusted_ca;
+  const bool trust = files->trusted_ca != files_.trusted_ca || files->crl != files_.crl;
   files_ = *std::move(files);
   refused_.clear();
   const std::string digest = (*material)->bundle_sha256();

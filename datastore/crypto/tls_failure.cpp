@@ -21,6 +21,10 @@ TlsReason reason_of(int error) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
       return TlsReason::kMismatched;
+    case X509_V_ERR_CERT_REVOKED:
+      return TlsReason::kRevoked;
+    case X509_V_ERR_APPLICATION_VERIFICATION:
+      return TlsReason::kNotAllowed;
     default:
       return TlsReason::kUntrusted;
   }
@@ -44,8 +48,8 @@ std::string names(const CertificateInfo& certificate) {
 
 std::string_view tls_reason_name(TlsReason reason) {
   constexpr std::array<std::string_view, kTlsReasons> kNames = {
-      "expired", "not_yet_valid",   "wrong_usage", "mismatched", "untrusted",
-      "missing", "refused_by_peer", "timed_out",   "closed",     "protocol"};
+      "expired",     "not_yet_valid", "wrong_usage",     "mismatched", "untrusted", "revoked",
+      "not_allowed", "missing",       "refused_by_peer", "timed_out",  "closed",    "protocol"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 
@@ -81,6 +85,13 @@ TlsFailure verification_failure(int error, X509* certificate) {
       break;
     case TlsReason::kMismatched:
       failure.text = absl::StrCat(subject, "names ", names(info), ", not whom it is shown for");
+      break;
+    case TlsReason::kRevoked:
+      failure.text = absl::StrCat(subject, "with the serial ", info.serial, " is revoked");
+      break;
+    case TlsReason::kNotAllowed:
+      failure.text = absl::StrCat("client certificate authentication failed: ", subject, "names ",
+                                  names(info), ", none of those that may connect");
       break;
     default:
       failure.text =

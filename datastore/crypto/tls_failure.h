@@ -15,6 +15,8 @@ enum class TlsReason : std::uint8_t {
   kWrongUsage,     // its key usages do not allow what it is used for
   kMismatched,     // it does not name the host or address that shows it
   kUntrusted,      // no chain to a trusted CA, or a signature that does not hold
+  kRevoked,        // the CRL lists it
+  kNotAllowed,     // none of the names that may connect is its
   kMissing,        // none was shown where one is demanded
   kRefusedByPeer,  // the other side did not accept ours, or nothing of what we offer
   kTimedOut,       // the handshake took too long or gave way to others

@@ -2,11 +2,13 @@
 
 #include <openssl/err.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
+#include "datastore/crypto/cipher_suites.h"
 #include "datastore/crypto/digest.h"
 
 namespace holdfast::crypto {
@@ -64,12 +66,16 @@ int select_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* chose
   return SSL_TLSEXT_ERR_OK;
 }
 
-SslContextPtr new_context(const SSL_METHOD* method, const TlsSettings& settings,
-                          X509_STORE* trust) {
+absl::StatusOr<SslContextPtr> new_context(const SSL_METHOD* method, const TlsSettings& settings,
+                                          X509_STORE* trust) {
   SslContextPtr context(SSL_CTX_new(method));
   HOLDFAST_CHECK(context != nullptr);
   SSL_CTX_set_min_proto_version(context.get(), version_number(settings.oldest));
   SSL_CTX_set_max_proto_version(context.get(), version_number(settings.newest));
+  if (absl::Status status = choose_cipher_suites(context.get(), settings.cipher_suites);
+      !status.ok()) {
+    return status;
+  }
   // No tickets and no cache: a resumed session would skip the check against CAs that have changed.
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                          SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -79,6 +85,7 @@ SslContextPtr new_context(const SSL_METHOD* method, const TlsSettings& settings,
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                       SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set1_cert_store(context.get(), trust);
+  SSL_CTX_set_cert_verify_callback(context.get(), &verify_shown, nullptr);
   return context;
 }
 
@@ -96,7 +103,8 @@ absl::StatusOr<TlsFiles> TlsFiles::read(const TlsSettings& settings) {
       {&settings.key_file, &files.key},
       {&settings.dial_cert_file, &files.dial_cert},
       {&settings.dial_key_file, &files.dial_key},
-      {&settings.trusted_ca_file, &files.trusted_ca}};
+      {&settings.trusted_ca_file, &files.trusted_ca},
+      {&settings.crl_file, &files.crl}};
   for (const auto& [path, into] : wanted) {
     if (absl::Status status = read_file(*path, *into); !status.ok()) return status;
   }
@@ -107,6 +115,11 @@ absl::StatusOr<std::shared_ptr<const TlsMaterial>> TlsMaterial::build(const TlsS
                                                                       const TlsFiles& files) {
   const std::shared_ptr<TlsMaterial> material(new TlsMaterial());
   absl::Status status = material->load_trust(settings, files.trusted_ca);
+  if (status.ok() && !settings.crl_file.empty()) {
+    absl::StatusOr<RevocationList> revoked = RevocationList::parse(files.crl, settings.crl_file);
+    status = revoked.status();
+    if (revoked.ok()) material->revoked_ = *std::move(revoked);
+  }
   if (status.ok()) status = material->load_server(settings, files);
   if (status.ok()) status = material->load_client(settings, files);
   if (!status.ok()) return status;
@@ -163,7 +176,9 @@ absl::StatusOr<CertificatePtr> TlsMaterial::show(SSL_CTX* context, const std::st
 
 absl::Status TlsMaterial::load_server(const TlsSettings& settings, const TlsFiles& files) {
   if (settings.cert_file.empty()) return absl::OkStatus();
-  server_ = new_context(TLS_server_method(), settings, trust_.get());
+  absl::StatusOr<SslContextPtr> context = new_context(TLS_server_method(), settings, trust_.get());
+  if (!context.ok()) return context.status();
+  server_ = *std::move(context);
   absl::StatusOr<CertificatePtr> leaf =
       show(server_.get(), files.cert, settings.cert_file, files.key, settings.key_file,
            settings.flag_prefix().substr(2) + "cert-file");
@@ -183,8 +198,11 @@ absl::Status TlsMaterial::load_server(const TlsSettings& settings, const TlsFile
 }
 
 absl::Status TlsMaterial::load_client(const TlsSettings& settings, const TlsFiles& files) {
-  client_ = new_context(TLS_client_method(), settings, trust_.get());
-  SSL_CTX_set_verify(client_.get(), SSL_VERIFY_PEER, &on_verified);
+  absl::StatusOr<SslContextPtr> context = new_context(TLS_client_method(), settings, trust_.get());
+  if (!context.ok()) return context.status();
+  client_ = *std::move(context);
+  SSL_CTX_set_verify(client_.get(), settings.verify_server ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                     &on_verified);
   if (const std::string wire = alpn_wire(settings.dial_protocols); !wire.empty()) {
     SSL_CTX_set_alpn_protos(client_.get(), reinterpret_cast<const unsigned char*>(wire.data()),
                             static_cast<unsigned int>(wire.size()));
@@ -202,6 +220,22 @@ absl::Status TlsMaterial::load_client(const TlsSettings& settings, const TlsFile
   if (!own) certificates_.resize(known);  // told already
   dialled_leaf_ = *std::move(leaf);
   return absl::OkStatus();
+}
+
+TlsMaterial::Judgement TlsMaterial::judge(const TlsSettings& settings, X509* leaf,
+                                          const STACK_OF(X509) * others) const {
+  if (revoked_.lists(leaf)) return {X509_V_ERR_CERT_REVOKED, leaf};
+  for (int i = 0; i < sk_X509_num(others); ++i) {
+    X509* const other = sk_X509_value(others, i);
+    if (revoked_.lists(other)) return {X509_V_ERR_CERT_REVOKED, other};
+  }
+  const auto& names = settings.allowed_common_names;
+  const auto& hosts = settings.allowed_hostnames;
+  if (names.empty() && hosts.empty()) return {};
+  const bool allowed =
+      (!names.empty() && std::ranges::find(names, common_name_of(leaf)) != names.end()) ||
+      std::ranges::any_of(hosts, [&](const std::string& host) { return names_host(leaf, host); });
+  return allowed ? Judgement{} : Judgement{X509_V_ERR_APPLICATION_VERIFICATION, leaf};
 }
 
 std::vector<TlsMaterial::OwnFailure> TlsMaterial::failures(

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "datastore/crypto/openssl.h"
+#include "datastore/crypto/revocation_list.h"
 #include "datastore/crypto/tls_failure.h"
 #include "datastore/crypto/tls_settings.h"
 
@@ -23,6 +24,7 @@ struct TlsFiles {
   std::string dial_cert;
   std::string dial_key;
   std::string trusted_ca;
+  std::string crl;
 
   /// Errors: InvalidArgument names the file that can't be read.
   static absl::StatusOr<TlsFiles> read(const TlsSettings& settings);
@@ -49,6 +51,15 @@ class TlsMaterial {
   SSL_CTX* client() const { return client_.get(); }
   SSL_CTX* of(TlsRole role) const { return role == TlsRole::kServer ? server() : client(); }
   X509_STORE* trust() const { return trust_.get(); }
+
+  struct Judgement {
+    int error = X509_V_OK;
+    X509* certificate = nullptr;  // the one at fault; of those that were judged
+  };
+  /// What the CAs' word does not settle: X509_V_ERR_CERT_REVOKED if the CRL lists one of the
+  /// certificates that were shown, X509_V_ERR_APPLICATION_VERIFICATION if the leaf is none of those
+  /// that the settings allow. `others` may be null.
+  Judgement judge(const TlsSettings& settings, X509* leaf, const STACK_OF(X509) * others) const;
 
   /// SHA-256 of the trusted CA file's bytes, in hexadecimal as sha256sum prints it; empty if the
   /// system's CAs are trusted.
@@ -77,6 +88,7 @@ class TlsMaterial {
   SslContextPtr server_;
   SslContextPtr client_;
   StorePtr trust_;
+  RevocationList revoked_;
   CertificatePtr served_leaf_;
   CertificatePtr dialled_leaf_;  // null if the dialer shows none
   std::string dialled_flag_;
@@ -85,8 +97,10 @@ class TlsMaterial {
   std::vector<UsedCertificate> certificates_;
 };
 
-/// The function that every handshake's verification reports its failures to: leaves them in the
-/// TlsSession that is the SSL's app data.
+/// The function that verifies what a handshake is shown, by the CAs and by TlsMaterial::judge, for
+/// the TlsSession that is the SSL's app data; failures are left there.
+int verify_shown(X509_STORE_CTX* context, void*);
+/// What X509_verify_cert reports each failure to, for the same session.
 int on_verified(int ok, X509_STORE_CTX* context);
 
 }  // namespace holdfast::crypto

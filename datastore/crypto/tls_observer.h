@@ -20,7 +20,7 @@ class TlsObserver {
   virtual void handshake_failed(const TlsSettings& /*endpoint*/, TlsRole /*role*/,
                                 std::string_view /*remote*/, std::string_view /*server_name*/,
                                 const TlsFailure& /*failure*/) {}
-  /// An established connection ended, because the CAs trusted now do not vouch for it.
+  /// An established connection ends, because the CAs trusted now do not vouch for it.
   virtual void connection_dropped(const TlsSettings& /*endpoint*/, std::string_view /*remote*/,
                                   const TlsFailure& /*failure*/) {}
   /// New connections use what the files hold now. `trust`: the CA bundle is among what changed.

@@ -1,6 +1,5 @@
 #include "datastore/crypto/tls_session.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
@@ -8,15 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
+#include "datastore/crypto/address.h"
 
 namespace holdfast::crypto {
 namespace {
-
-bool is_address(const std::string& host) {
-  in6_addr parsed{};
-  return ::inet_pton(AF_INET, host.c_str(), &parsed) == 1 ||
-         ::inet_pton(AF_INET6, host.c_str(), &parsed) == 1;
-}
 
 void expect_name(X509_VERIFY_PARAM* param, const std::string& name) {
   X509_VERIFY_PARAM_set_hostflags(
@@ -33,13 +27,35 @@ bool is_alert(unsigned long error) {
   return ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET;
 }
 
+TlsSession* session_of(X509_STORE_CTX* context) {
+  auto* ssl =
+      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  return static_cast<TlsSession*>(SSL_get_app_data(ssl));
+}
+
+/// The CAs' word, then ours.
+bool verify(X509_STORE_CTX* context, const TlsMaterial& material, const TlsSettings& settings) {
+  if (X509_verify_cert(context) != 1) return false;
+  const TlsMaterial::Judgement judgement = material.judge(
+      settings, X509_STORE_CTX_get0_cert(context), X509_STORE_CTX_get0_untrusted(context));
+  if (judgement.error == X509_V_OK) return true;
+  X509_STORE_CTX_set_error(context, judgement.error);
+  X509_STORE_CTX_set_current_cert(context, judgement.certificate);
+  return false;
+}
+
 }  // namespace
+
+int verify_shown(X509_STORE_CTX* context, void*) {
+  TlsSession* session = session_of(context);
+  if (verify(context, *session->material_, session->settings())) return 1;
+  if (!session->settings().verify_server && session->role_ == TlsRole::kClient) return 1;
+  return on_verified(0, context);
+}
 
 int on_verified(int ok, X509_STORE_CTX* context) {
   if (ok == 1) return ok;
-  auto* ssl =
-      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  auto* session = static_cast<TlsSession*>(SSL_get_app_data(ssl));
+  TlsSession* session = session_of(context);
   session->verify_error_ = X509_STORE_CTX_get_error(context);
   session->verify_failure_ =
       verification_failure(session->verify_error_, X509_STORE_CTX_get_current_cert(context));
@@ -87,6 +103,12 @@ std::string TlsSession::remote_host() const {
 std::vector<std::string> TlsSession::peer_dns_names() const {
   X509* leaf = SSL_get0_peer_certificate(ssl_.get());
   return leaf == nullptr ? std::vector<std::string>() : describe(leaf).dns_names;
+}
+
+std::optional<std::string> TlsSession::peer_common_name() const {
+  X509* leaf = SSL_get0_peer_certificate(ssl_.get());
+  if (leaf == nullptr || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return std::nullopt;
+  return common_name_of(leaf);
 }
 
 TlsSession::Admission TlsSession::admit() {
@@ -166,13 +188,29 @@ bool TlsSession::still_trusted() {
   const std::uint64_t generation = context_->trust_generation();
   if (generation == trust_generation_) return trusted_;
   trust_generation_ = generation;
-  trusted_ = trusted_ && verify_again();
+  if (!trusted_) return false;
+  const std::optional<TlsFailure> failure = verify_again();
+  if (failure) tell_untrusted(*failure);
+  trusted_ = !failure;
   return trusted_;
 }
 
-bool TlsSession::verify_again() {
+bool TlsSession::will_stay_trusted() {
+  if (!trusted_) return false;
+  const std::optional<TlsFailure> failure = verify_again();
+  if (failure) tell_untrusted(*failure);
+  return !failure;
+}
+
+void TlsSession::tell_untrusted(const TlsFailure& failure) {
+  if (std::exchange(told_untrusted_, true)) return;
+  context_->observer().connection_dropped(settings(), remote_, failure);
+}
+
+std::optional<TlsFailure> TlsSession::verify_again() {
   X509* leaf = SSL_get0_peer_certificate(ssl_.get());
-  if (leaf == nullptr) return true;  // none was demanded
+  if (leaf == nullptr) return std::nullopt;  // none was demanded
+  if (role_ == TlsRole::kClient && !settings().verify_server) return std::nullopt;
   const std::shared_ptr<const TlsMaterial> material = context_->material();
   const StoreContextPtr check(X509_STORE_CTX_new());
   HOLDFAST_CHECK(check != nullptr);
@@ -181,15 +219,11 @@ bool TlsSession::verify_again() {
   if (role_ == TlsRole::kClient) {
     expect_name(X509_STORE_CTX_get0_param(check.get()), server_name_);
   }
-  const bool ok = X509_verify_cert(check.get()) == 1;
+  const bool ok = verify(check.get(), *material, settings());
   ERR_clear_error();
-  if (!ok) {
-    context_->observer().connection_dropped(
-        settings(), remote_,
-        verification_failure(X509_STORE_CTX_get_error(check.get()),
-                             X509_STORE_CTX_get_current_cert(check.get())));
-  }
-  return ok;
+  if (ok) return std::nullopt;
+  return verification_failure(X509_STORE_CTX_get_error(check.get()),
+                              X509_STORE_CTX_get_current_cert(check.get()));
 }
 
 }  // namespace holdfast::crypto

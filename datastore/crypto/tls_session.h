@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,8 @@ class TlsSession {
   /// The address that must have one of these names: see kNeedsNames.
   std::string remote_host() const;
   std::vector<std::string> peer_dns_names() const;
+  /// In the certificate of the other side, if it showed one that the trusted CAs vouch for.
+  std::optional<std::string> peer_common_name() const;
 
   /// Tells the observer why it failed, once: `ssl_error` is SSL_get_error's, and the thread's error
   /// queue as the failed call left it, which this empties. Returns the reason in words.
@@ -47,12 +50,18 @@ class TlsSession {
   /// False if the CAs trusted now do not vouch for the other side any more; told already. Costs an
   /// atomic load unless they have changed.
   bool still_trusted();
+  /// Whether still_trusted() will hold once the CAs read last are enforced. Costs signatures'
+  /// verification. The observer is told once of the two.
+  bool will_stay_trusted();
 
  private:
+  friend int verify_shown(X509_STORE_CTX* context, void*);
   friend int on_verified(int ok, X509_STORE_CTX* context);
   TlsFailure failure_of(int ssl_error) const;
   std::string report(TlsFailure failure);
-  bool verify_again();
+  /// Why the other side is not to be trusted any more; nothing if it is.
+  std::optional<TlsFailure> verify_again();
+  void tell_untrusted(const TlsFailure& failure);
 
   const std::shared_ptr<TlsContext> context_;
   const TlsRole role_;
@@ -62,6 +71,7 @@ class TlsSession {
   const std::shared_ptr<const TlsMaterial> material_;  // outlives ssl_, which refers to it
   SslPtr ssl_;
   bool trusted_ = true;
+  bool told_untrusted_ = false;
   bool reported_ = false;
   int verify_error_;  // X509_V_OK while nothing failed
   TlsFailure verify_failure_;

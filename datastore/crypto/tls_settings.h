@@ -32,12 +32,26 @@ struct TlsSettings {
   /// Source: etcd-facts 1.7.
   bool check_client_address = false;
 
+  /// Of the certificates that the other side may show, on both sides, the only ones: by common
+  /// name, or by a name or address that one is good for. Empty: every one that the CAs vouch for.
+  /// Not both.
+  std::vector<std::string> allowed_common_names;
+  std::vector<std::string> allowed_hostnames;
+  /// The certificates that the other side may not show any more, on both sides: a CRL, DER or PEM.
+  std::string crl_file;
+  /// Whether the dialer checks what it is shown. Not with generated certificates, which nobody
+  /// vouches for.
+  bool verify_server = true;
+
   /// How long connections that the CAs trusted now do not vouch for go on after these have changed:
   /// time to end them in order and dial again.
   std::chrono::milliseconds drop_grace{0};
 
   TlsVersion oldest = TlsVersion::k12;
   TlsVersion newest = TlsVersion::k13;
+  /// By their IANA names, the only ones of TLS 1.2; those of TLS 1.3 are not for choosing, as in
+  /// Go. Empty: OpenSSL's choice.
+  std::vector<std::string> cipher_suites;
   /// ALPN, in order of preference. A client that offers none is served too; one that offers only
   /// others is refused. The dialer's may be empty: it then offers nothing.
   std::vector<std::string> server_protocols = {"h2", "http/1.1"};
