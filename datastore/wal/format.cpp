@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "datastore/base/check.h"
 #include "datastore/base/crc32c.h"
+#include "datastore/wal/segment_seal.h"
 
 namespace holdfast::wal {
 
@@ -14,7 +15,11 @@ namespace {
 constexpr std::uint64_t kMagic = 0x4c415746444c4f48;  // "HOLDFWAL", little-endian
 constexpr std::size_t kSegmentCrcOffset = 508;
 constexpr std::size_t kBatchCrcOffset = 52;
+constexpr std::size_t kBatchRecordsCrcOffset = 44;
+constexpr std::size_t kKeyIdOffset = 48;
+constexpr std::size_t kSaltOffset = 64;
 constexpr std::uint32_t kCipherNone = 0;
+constexpr std::uint32_t kCipherAes256Gcm = 1;
 constexpr std::size_t kHardStateBytes = 24;
 constexpr std::size_t kSnapshotFixedBytes = 24;
 constexpr std::size_t kTermBytes = 8;
@@ -108,8 +113,12 @@ void put_batch_header(char* out, const BatchHeader& header) {
   store_le32(out + 32, header.entry_count);
   store_le32(out + 36, header.records_bytes);
   store_le32(out + 40, header.previous_crc);
-  store_le32(out + 44, header.records_crc);
-  store_le32(out + 48, 0);
+  store_le32(out + kBatchRecordsCrcOffset, 0);
+  store_le32(out + 48, header.failed_writes);
+}
+
+void put_batch_checksums(char* out, BytesView records) {
+  store_le32(out + kBatchRecordsCrcOffset, crc32c(0, records));
   store_le32(out + kBatchCrcOffset, batch_header_crc(out));
 }
 
@@ -123,11 +132,15 @@ void encode_segment_header(const SegmentHeader& header, char* out) {
   std::memset(out, 0, kSegmentHeaderBytes);
   store_le64(out, kMagic);
   store_le32(out + 8, kFormatVersion);
-  store_le32(out + 12, kCipherNone);
+  store_le32(out + 12, header.cipher ? kCipherAes256Gcm : kCipherNone);
   store_le64(out + 16, header.sequence);
   store_le64(out + 24, header.marker);
   store_le64(out + 32, header.identity.cluster.value);
   store_le64(out + 40, header.identity.member.value);
+  if (header.cipher) {
+    std::copy(header.cipher->key_id.begin(), header.cipher->key_id.end(), out + kKeyIdOffset);
+    std::copy(header.cipher->salt.begin(), header.cipher->salt.end(), out + kSaltOffset);
+  }
   store_le32(out + kSegmentCrcOffset, crc32c(0, {out, kSegmentCrcOffset}));
 }
 
@@ -145,7 +158,8 @@ absl::StatusOr<SegmentHeader> decode_segment_header(BytesView bytes) {
         absl::StrCat("has log format ", version, ", this release reads format ", kFormatVersion,
                      "; start the release that wrote it, or a later one"));
   }
-  if (const std::uint32_t cipher = load_le32(p + 12); cipher != kCipherNone) {
+  const std::uint32_t cipher = load_le32(p + 12);
+  if (cipher != kCipherNone && cipher != kCipherAes256Gcm) {
     return absl::FailedPreconditionError(
         absl::StrCat("is encrypted (cipher ", cipher,
                      "), which this release cannot read; start the release "
@@ -157,6 +171,11 @@ absl::StatusOr<SegmentHeader> decode_segment_header(BytesView bytes) {
   header.identity.cluster = ClusterId(load_le64(p + 32));
   header.identity.member = MemberId(load_le64(p + 40));
   if (header.marker == 0) return absl::DataLossError("segment header has no marker");
+  if (cipher == kCipherAes256Gcm) {
+    SegmentCipher& sealed = header.cipher.emplace();
+    std::copy_n(p + kKeyIdOffset, sealed.key_id.size(), sealed.key_id.begin());
+    std::copy_n(p + kSaltOffset, sealed.salt.size(), sealed.salt.begin());
+  }
   return header;
 }
 
@@ -169,7 +188,8 @@ BatchHeader decode_batch_header(const char* bytes) {
   header.entry_count = load_le32(bytes + 32);
   header.records_bytes = load_le32(bytes + 36);
   header.previous_crc = load_le32(bytes + 40);
-  header.records_crc = load_le32(bytes + 44);
+  header.records_crc = load_le32(bytes + kBatchRecordsCrcOffset);
+  header.failed_writes = load_le32(bytes + 48);
   header.header_crc = load_le32(bytes + kBatchCrcOffset);
   return header;
 }
@@ -185,20 +205,22 @@ std::size_t records_bytes(const Batch& batch) {
   return total;
 }
 
-std::uint32_t encode_batch(const Batch& batch, const BatchHeader& position, char* out) {
+std::uint32_t encode_batch(const Batch& batch, const BatchHeader& position, char* out, SealAt at) {
   char* const records = out + kBatchHeaderBytes;
   char* end = records;
   if (batch.snapshot) end = put_snapshot(end, *batch.snapshot);
   if (batch.hard_state) end = put_hard_state(end, *batch.hard_state);
   end = put_entries(end, batch.entries);
 
-  const auto size = static_cast<std::size_t>(end - records);
+  auto size = static_cast<std::size_t>(end - records);
+  if (at.seal != nullptr) size += SegmentSeal::kTagBytes;
   HOLDFAST_CHECK(size <= UINT32_MAX);
   BatchHeader header = position;
   header.entry_count = static_cast<std::uint32_t>(batch.entries.size());
   header.records_bytes = static_cast<std::uint32_t>(size);
-  header.records_crc = crc32c(0, {records, size});
   put_batch_header(out, header);
+  if (at.seal != nullptr) at.seal->seal(at.offset, out, size - SegmentSeal::kTagBytes);
+  put_batch_checksums(out, {records, size});
   return load_le32(out + kBatchCrcOffset);
 }
 

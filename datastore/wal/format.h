@@ -1,11 +1,14 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "datastore/base/bytes.h"
 #include "datastore/base/ids.h"
+#include "datastore/crypto/key256.h"
 #include "datastore/wal/batch.h"
 
 /// FORMAT.md in code: pure functions between values and bytes. No file is touched here.
@@ -34,11 +37,22 @@ struct Identity {
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
+/// What opens a segment's batches.
+struct SegmentCipher {
+  /// Of the data key.
+  crypto::KeyId key_id{};
+  std::array<char, 32> salt{};
+};
+
 struct SegmentHeader {
   std::uint64_t sequence = 0;
   std::uint64_t marker = 0;
   Identity identity;
+  /// Unset: the segment is plain.
+  std::optional<SegmentCipher> cipher;
 };
+
+class SegmentSeal;
 
 /// Writes kSegmentHeaderBytes at `out`.
 void encode_segment_header(const SegmentHeader& header, char* out);
@@ -55,6 +69,8 @@ struct BatchHeader {
   std::uint32_t records_bytes = 0;
   std::uint32_t previous_crc = 0;
   std::uint32_t records_crc = 0;
+  /// Writes that failed in this segment before this one: with the offset, a sealed batch's nonce.
+  std::uint32_t failed_writes = 0;
   std::uint32_t header_crc = 0;
 };
 
@@ -67,10 +83,18 @@ std::uint32_t batch_header_crc(const char* bytes);
 /// there is one of them, or the caller bounds the sum.
 std::size_t records_bytes(const Batch& batch);
 
+/// Where a batch is sealed: in which segment, and how far into it. Borrowed.
+struct SealAt {
+  SegmentSeal* seal = nullptr;
+  std::uint64_t offset = 0;
+};
+
 /// Writes header and records, kBatchHeaderBytes + records_bytes(batch) bytes, to `out`, and returns
-/// the header's checksum. Of `position`, the marker, sequence, synced_through, first_index and
-/// previous_crc are used.
-std::uint32_t encode_batch(const Batch& batch, const BatchHeader& position, char* out);
+/// the header's checksum. Of `position`, the marker, sequence, synced_through, first_index,
+/// previous_crc and failed_writes are used. With a seal the records are sealed, and
+/// SegmentSeal::kTagBytes longer.
+std::uint32_t encode_batch(const Batch& batch, const BatchHeader& position, char* out,
+                           SealAt at = {});
 
 /// Walks the records of one batch. The checksum has been verified: an error here is a writer's bug
 /// or a forgery.

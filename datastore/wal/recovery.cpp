@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <memory>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "datastore/wal/replay.h"
 #include "datastore/wal/segment_scan.h"
+#include "datastore/wal/segment_seal.h"
 
 namespace holdfast::wal {
 
@@ -75,6 +78,7 @@ class LogReader {
     next_sequence_ = sequence + 1;
     if (absl::Status status = load(path); !status.ok()) return status;
     if (absl::Status status = check_header(path, sequence); !status.ok()) return status;
+    if (seal_ == nullptr) log_.has_plain = true;
 
     SegmentOnDisk segment{sequence, bytes_.size(), Index()};
     const bool first = log_.segments.empty();
@@ -104,6 +108,7 @@ class LogReader {
     if (header->sequence != sequence) {
       return damage(path, absl::StrCat("offset 0: it is segment ", header->sequence, " by header"));
     }
+    if (absl::Status status = find_seal(path, header->cipher); !status.ok()) return status;
     if (log_.marker == 0) {
       log_.marker = header->marker;
       log_.recovered.identity = header->identity;
@@ -112,6 +117,32 @@ class LogReader {
     if (header->marker != log_.marker || header->identity != log_.recovered.identity) {
       return damage(path, "offset 0: the segment belongs to another log than those before it");
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status find_seal(const std::string& path, const std::optional<SegmentCipher>& cipher) {
+    const bool was_sealed = std::exchange(seal_, nullptr) != nullptr;
+    if (!cipher) {
+      if (!options_.key || (options_.seal_plain && !was_sealed)) return absl::OkStatus();
+      return damage(path,
+                    "offset 12: the segment is plain, in a log that is encrypted: somebody put it "
+                    "there");
+    }
+    if (!options_.key) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("write-ahead log ", path,
+                       " is encrypted. Nothing was changed. Set --encryption-key-file to the file "
+                       "with its key"));
+    }
+    if (cipher->key_id != options_.key->id) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "write-ahead log ", path, " was encrypted with data key ",
+          crypto::short_hex(cipher->key_id), ", this data directory has ",
+          crypto::short_hex(options_.key->id),
+          ": they are not of one member. Nothing was changed. Put both back from one copy"));
+    }
+    seal_ = std::make_unique<SegmentSeal>(*options_.key,
+                                          BytesView(bytes_).substr(0, kSegmentHeaderBytes));
     return absl::OkStatus();
   }
 
@@ -139,7 +170,8 @@ class LogReader {
                     absl::StrCat("offset ", kSegmentHeaderBytes,
                                  ": it is empty, though the segment after it is not"));
     }
-    const absl::StatusOr<SegmentEnd> end = scan_segment(bytes_, log_.marker, chain_, replay_);
+    const absl::StatusOr<SegmentEnd> end =
+        scan_segment(bytes_, log_.marker, seal_.get(), chain_, replay_);
     if (!end.ok()) return locate(path, end.status());
     SegmentOnDisk segment = found;
     segment.max_index = end->max_index;
@@ -167,6 +199,8 @@ class LogReader {
   ChainPosition chain_;
   std::uint64_t next_sequence_ = 0;
   Bytes bytes_;
+  /// Of the segment being read; null if it is plain.
+  std::unique_ptr<SegmentSeal> seal_;
 };
 
 }  // namespace
@@ -193,6 +227,31 @@ absl::StatusOr<SegmentNames> list_segments(ports::Disk& disk, const std::string&
   }
   std::sort(found.sequences.begin(), found.sequences.end());
   return found;
+}
+
+absl::StatusOr<LogSeals> find_seals(ports::Disk& disk, const std::string& directory) {
+  LogSeals seals;
+  const absl::StatusOr<SegmentNames> names = list_segments(disk, directory);
+  if (absl::IsNotFound(names.status())) return seals;
+  if (!names.ok()) return names.status();
+  Bytes bytes;
+  for (const std::uint64_t sequence : names->sequences) {
+    absl::StatusOr<std::unique_ptr<ports::File>> file =
+        disk.open(segment_path(directory, sequence), ports::Disk::Open::kRead);
+    if (!file.ok()) return file.status();
+    if (absl::Status status = (*file)->read(0, kSegmentHeaderBytes, bytes); !status.ok()) {
+      return status;
+    }
+    const absl::StatusOr<SegmentHeader> header = decode_segment_header(bytes);
+    if (!header.ok()) continue;
+    if (!header->cipher) {
+      seals.has_plain = true;
+    } else if (std::find(seals.key_ids.begin(), seals.key_ids.end(), header->cipher->key_id) ==
+               seals.key_ids.end()) {
+      seals.key_ids.push_back(header->cipher->key_id);
+    }
+  }
+  return seals;
 }
 
 absl::StatusOr<RecoveredLog> read_log(ports::Disk& disk, const std::string& directory,

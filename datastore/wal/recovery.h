@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,15 +9,27 @@
 #include "absl/status/statusor.h"
 #include "datastore/base/bytes.h"
 #include "datastore/base/ids.h"
+#include "datastore/crypto/key256.h"
 #include "datastore/ports/disk.h"
 #include "datastore/raft/types.h"
 #include "datastore/wal/format.h"
 
 namespace holdfast::wal {
 
+/// Large enough that a new segment is rare, and on most disks nothing.
+inline constexpr std::uint64_t kSegmentBytes = std::uint64_t{64} << 20;
+
+/// The size of new segments on a file system of so many bytes: kSegmentBytes, and less where those
+/// would be most of it. The log has up to four, and the engine needs its share.
+constexpr std::uint64_t segment_bytes_for(std::uint64_t file_system_bytes) {
+  constexpr std::uint64_t kShare = 16;
+  constexpr std::uint64_t kLeast = std::uint64_t{4} << 20;
+  return std::clamp(file_system_bytes / kShare, kLeast, kSegmentBytes);
+}
+
 struct Options {
   /// Preallocated size of a new segment, [4 KiB, 1 GiB].
-  std::uint64_t segment_bytes = std::uint64_t{64} << 20;
+  std::uint64_t segment_bytes = kSegmentBytes;
   /// Writes zeros over a new segment in the background, so that a sync of what is appended there
   /// has only data to write and no block of the file to mark as used.
   bool fill_with_zeros = false;
@@ -24,6 +37,11 @@ struct Options {
   std::optional<Identity> expected_identity;
   /// open() returns only the entries after this index: the state machine has the others.
   Index entries_after;
+  /// Seals every segment that is begun, and opens those that were: FORMAT.md, Sealed segments.
+  std::optional<crypto::SealingKey> key;
+  /// With a key: plain segments may lie before the sealed ones. open() writes what they hold anew,
+  /// sealed, and removes them.
+  bool seal_plain = false;
 };
 
 /// What open() did about a torn tail. Nothing of it was ever acknowledged.
@@ -68,6 +86,8 @@ struct RecoveredLog {
   std::uint32_t chain_crc = 0;
   /// The last batches before `offset`, those that nothing proves to be synced.
   Bytes unproven;
+  /// One of the segments is plain.
+  bool has_plain = false;
 };
 
 /// `<directory>/<sequence as 16 hex digits>.wal`.
@@ -83,6 +103,16 @@ struct SegmentNames {
 };
 /// The segments in a directory; other names are ignored. Errors: NotFound without the directory.
 absl::StatusOr<SegmentNames> list_segments(ports::Disk& disk, const std::string& directory);
+
+/// What the segments' headers say about their ciphers.
+struct LogSeals {
+  bool has_plain = false;
+  /// Of the data keys that open the sealed ones, each once.
+  std::vector<crypto::KeyId> key_ids;
+};
+/// Looks at the headers only, and passes over those that make no sense: open() tells of them. A
+/// directory that is missing has no segments. Errors: the disk's.
+absl::StatusOr<LogSeals> find_seals(ports::Disk& disk, const std::string& directory);
 
 /// Reads the log by FORMAT.md's rules and changes nothing: the torn tail is reported, not cut.
 /// Holds one segment at a time in memory. Errors: as Wal::open.

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "datastore/base/crc32c.h"
+#include "datastore/wal/segment_seal.h"
 
 namespace holdfast::wal {
 
@@ -50,8 +51,9 @@ std::string describe(std::uint64_t offset, const BatchHeader& header) {
 
 class SegmentScanner {
  public:
-  SegmentScanner(BytesView segment, std::uint64_t marker, ChainPosition& chain, Replay& replay)
-      : segment_(segment), marker_(marker), chain_(chain), replay_(replay) {}
+  SegmentScanner(BytesView segment, std::uint64_t marker, SegmentSeal* seal, ChainPosition& chain,
+                 Replay& replay)
+      : segment_(segment), marker_(marker), seal_(seal), chain_(chain), replay_(replay) {}
 
   absl::StatusOr<SegmentEnd> scan() {
     end_.offset = kSegmentHeaderBytes;
@@ -75,7 +77,10 @@ class SegmentScanner {
   /// False at the end of the segment's batches.
   absl::StatusOr<bool> read_batch() {
     const std::uint64_t at = end_.offset;
-    if (at + kBatchHeaderBytes > segment_.size()) return false;
+    if (at + kBatchHeaderBytes > segment_.size()) {
+      if (chain_.begun) return false;
+      return unwritten(place());
+    }
     const char* bytes = segment_.data() + at;
     const BatchHeader header = decode_batch_header(bytes);
     if (header.marker == 0) return unwritten(place());
@@ -120,7 +125,9 @@ class SegmentScanner {
       return absl::DataLossError(
           absl::StrCat(describe(at, header), ": its length is no multiple of ", kWordBytes));
     }
-    if (absl::Status applied = replay_.apply(header, records); !applied.ok()) {
+    const absl::StatusOr<BytesView> opened = open(header, records);
+    if (!opened.ok()) return opened.status();
+    if (absl::Status applied = replay_.apply(header, *opened); !applied.ok()) {
       return absl::DataLossError(
           absl::StrCat(describe(at, header), ": ", std::string(applied.message())));
     }
@@ -135,6 +142,19 @@ class SegmentScanner {
     }
     end_.offset = end;
     return true;
+  }
+
+  /// The records as they were before they were sealed. They are whole by their checksum: a tear it
+  /// can't be any more.
+  absl::StatusOr<BytesView> open(const BatchHeader& header, BytesView records) {
+    if (seal_ == nullptr) return records;
+    const std::uint64_t at = end_.offset;
+    if (records.size() >= SegmentSeal::kTagBytes) {
+      opened_.resize(records.size() - SegmentSeal::kTagBytes);
+      if (seal_->open(at, segment_.data() + at, records.size(), opened_.data())) return opened_;
+    }
+    return absl::DataLossError(absl::StrCat(
+        describe(at, header), ": it is not what this member sealed there: somebody changed it"));
   }
 
   /// The batch at the end is not there, or not whole: damage if something proves that it was.
@@ -174,6 +194,8 @@ class SegmentScanner {
 
   const BytesView segment_;
   const std::uint64_t marker_;
+  SegmentSeal* const seal_;
+  Bytes opened_;
   ChainPosition& chain_;
   Replay& replay_;
   SegmentEnd end_;
@@ -183,9 +205,9 @@ class SegmentScanner {
 
 }  // namespace
 
-absl::StatusOr<SegmentEnd> scan_segment(BytesView segment, std::uint64_t marker,
+absl::StatusOr<SegmentEnd> scan_segment(BytesView segment, std::uint64_t marker, SegmentSeal* seal,
                                         ChainPosition& chain, Replay& replay) {
-  return SegmentScanner(segment, marker, chain, replay).scan();
+  return SegmentScanner(segment, marker, seal, chain, replay).scan();
 }
 
 bool all_zero(BytesView bytes) {

@@ -29,9 +29,9 @@ struct SegmentEnd {
 
 /// Reads the batches of `segment`, its bytes from the header on, into `replay`, and moves `chain`
 /// on. The table "Reading" in FORMAT.md, as far as one segment can tell: whether leftovers are a
-/// torn tail is up to the segments after it.
+/// torn tail is up to the segments after it. `seal`: null for a plain segment.
 /// Errors: DataLoss, beginning with "offset N".
-absl::StatusOr<SegmentEnd> scan_segment(BytesView segment, std::uint64_t marker,
+absl::StatusOr<SegmentEnd> scan_segment(BytesView segment, std::uint64_t marker, SegmentSeal* seal,
                                         ChainPosition& chain, Replay& replay);
 
 /// True if every byte is zero.

@@ -84,9 +84,13 @@ absl::StatusOr<std::unique_ptr<Wal>> Wal::create(ports::Disk& disk, const std::s
   wal->identity_ = identity;
   wal->marker_ = marker;
   const Batch first{SnapshotMarker{begin.snapshot, true}, begin.hard_state, begin.entries};
-  const std::size_t batch_bytes = kBatchHeaderBytes + records_bytes(first);
-  const std::uint32_t header_crc = wal->encode(first, batch_bytes);
-  absl::StatusOr<Segment> segment = wal->make_segment(1, wal->buffer_.view());
+  const std::size_t batch_bytes = wal->batch_bytes(first);
+  Bytes begin_bytes;
+  Segment planned = wal->plan_segment(1, begin_bytes);
+  const std::uint32_t header_crc =
+      wal->encode(first, batch_bytes, {planned.seal.get(), kSegmentHeaderBytes});
+  begin_bytes.append(wal->buffer_.view());
+  absl::StatusOr<Segment> segment = wal->make_segment(std::move(planned), begin_bytes);
   if (!segment.ok()) return segment.status();
   wal->active_ = *std::move(segment);
   wal->offset_ = kSegmentHeaderBytes;
@@ -108,9 +112,13 @@ absl::StatusOr<Wal::Opened> Wal::open(ports::Disk& disk, const std::string& dire
   wal.last_index_ = opened.recovered.last_index;
   wal.hard_state_ = opened.recovered.hard_state;
   wal.snapshot_ = opened.recovered.snapshot;
+  const bool has_plain = log->has_plain;
   if (absl::Status status = wal.take_over(*std::move(log), opened.recovered.torn_tail);
       !status.ok()) {
     return status;
+  }
+  if (options.key && has_plain) {
+    if (absl::Status status = wal.seal_plain_segments(); !status.ok()) return status;
   }
   return opened;
 }
@@ -149,9 +157,17 @@ absl::Status Wal::take_over(RecoveredLog log, const TornTail& torn) {
     leaving_.push_back(std::move(closed_.back()));
     closed_.pop_back();
   }
+  if (absl::Status status = remove_prepared(log.prepared); !status.ok()) return status;
+  if (options_.key) {
+    if (absl::Status status = leave_recovered_segment(); !status.ok()) return status;
+  }
+  next_segment_ = active_.sequence + 1;
+  return absl::OkStatus();
+}
 
-  // Empty segments are made again when they are needed, the last one first, so that no gap appears.
-  for (auto empty = log.prepared.rbegin(); empty != log.prepared.rend(); ++empty) {
+/// Empty segments are made again when they are needed, the last one first, so that no gap appears.
+absl::Status Wal::remove_prepared(const std::vector<SegmentOnDisk>& prepared) {
+  for (auto empty = prepared.rbegin(); empty != prepared.rend(); ++empty) {
     const std::string path = segment_path(directory_, empty->sequence);
     if (absl::Status status = disk_.remove(path); !status.ok()) return status;
     if (absl::Status status = disk_.sync_directory(directory_); !status.ok()) return status;
@@ -163,23 +179,78 @@ absl::Status Wal::take_over(RecoveredLog log, const TornTail& torn) {
       return status;
     }
   }
-  next_segment_ = active_.sequence + 1;
   return absl::OkStatus();
 }
 
-absl::StatusOr<Wal::Segment> Wal::make_segment(std::uint64_t sequence, BytesView first_batch) {
-  Bytes begin(kSegmentHeaderBytes, '\0');
-  encode_segment_header({sequence, marker_, identity_}, begin.data());
-  begin.append(first_batch);
+/// What a crash left in the segment in use, and cut off, was sealed with its key: nothing else may
+/// be. So nothing more is written there, and the next append begins another.
+absl::Status Wal::leave_recovered_segment() {
+  if (offset_ == kSegmentHeaderBytes) {
+    // It lost its only batch, and a segment without one can't stay before others.
+    active_.file.reset();
+    const std::string path = segment_path(directory_, active_.sequence);
+    if (absl::Status status = disk_.remove(path); !status.ok()) return status;
+    if (absl::Status status = disk_.sync_directory(directory_); !status.ok()) return status;
+    live_bytes_ -= active_.size_bytes;
+    active_ = std::move(leaving_.back());
+    leaving_.pop_back();
+  }
+  offset_ = active_.size_bytes;
+  return absl::OkStatus();
+}
 
-  const std::string unfinished = unfinished_segment_path(directory_, sequence);
+/// Writes everything after the last snapshot marker into one batch of a sealed segment, which as a
+/// batch is there wholly or not at all, and removes the segments before it.
+absl::Status Wal::seal_plain_segments() {
+  Options all = options_;
+  all.entries_after = snapshot_.index;
+  absl::StatusOr<RecoveredLog> log = read_log(disk_, directory_, all);
+  if (!log.ok()) return log.status();
+  const Batch whole{SnapshotMarker{snapshot_, false}, hard_state_, log->recovered.entries};
+  if (records_bytes(whole) > kMaxEntryBytes) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "write-ahead log in ", directory_, " has ", records_bytes(whole) >> 20,
+        " MiB after its last snapshot marker, too much to be encrypted at once. Start this member "
+        "without --encryption-key-file, let it run for a minute, and try again"));
+  }
+  absl::Status status = switch_segment();
+  if (status.ok()) status = begin_segment(whole);
+  if (status.ok()) status = sync();
+  return status.ok() ? remove_closed_segments() : status;
+}
+
+absl::Status Wal::remove_closed_segments() {
+  const std::lock_guard lock(closed_mutex_);
+  while (!closed_.empty()) {
+    const std::string path = segment_path(directory_, closed_.front().sequence);
+    if (absl::Status status = disk_.remove(path); !status.ok()) return status;
+    // One by one: a crash must not leave a gap.
+    if (absl::Status status = disk_.sync_directory(directory_); !status.ok()) return status;
+    live_bytes_ -= closed_.front().size_bytes;
+    closed_.erase(closed_.begin());
+  }
+  return absl::OkStatus();
+}
+
+Wal::Segment Wal::plan_segment(std::uint64_t sequence, Bytes& begin) const {
+  SegmentHeader header{sequence, marker_, identity_, std::nullopt};
+  if (options_.key) header.cipher = new_cipher(*options_.key);
+  begin.assign(kSegmentHeaderBytes, '\0');
+  encode_segment_header(header, begin.data());
   Segment segment;
   segment.sequence = sequence;
+  if (options_.key) segment.seal = std::make_unique<SegmentSeal>(*options_.key, begin);
+  return segment;
+}
+
+absl::StatusOr<Wal::Segment> Wal::make_segment(Segment planned, BytesView begin) {
+  Segment segment = std::move(planned);
+  const std::string unfinished = unfinished_segment_path(directory_, segment.sequence);
   segment.size_bytes = std::max<std::uint64_t>(options_.segment_bytes, begin.size());
   absl::StatusOr<std::unique_ptr<ports::File>> file =
       write_unfinished(unfinished, segment.size_bytes, begin);
   absl::Status status = file.status();
-  if (status.ok()) status = disk_.rename(unfinished, segment_path(directory_, sequence));
+  if (status.ok()) status = disk_.rename(unfinished, segment_path(directory_, segment.sequence));
   if (!status.ok()) {
     // Gives the space back; if that fails too, the next start does it.
     disk_.remove(unfinished).IgnoreError();
@@ -225,8 +296,8 @@ absl::Status Wal::append(const Batch& batch, bool sync) {
 }
 
 std::size_t Wal::piece_limit_bytes() const {
-  return std::min<std::size_t>(kMaxPieceBytes,
-                               options_.segment_bytes - kSegmentHeaderBytes - kBatchHeaderBytes);
+  return std::min<std::size_t>(kMaxPieceBytes, options_.segment_bytes - kSegmentHeaderBytes -
+                                                   kBatchHeaderBytes - SegmentSeal::kTagBytes);
 }
 
 absl::Status Wal::append_split(const Batch& batch) {
@@ -259,7 +330,7 @@ absl::Status Wal::append_split(const Batch& batch) {
 }
 
 absl::Status Wal::append_piece(const Batch& piece) {
-  const std::size_t batch_bytes = kBatchHeaderBytes + records_bytes(piece);
+  const std::size_t batch_bytes = this->batch_bytes(piece);
   const bool fits = offset_ + batch_bytes <= active_.size_bytes;
   if (fits && offset_ > kSegmentHeaderBytes) return write_piece(piece, batch_bytes);
   if (offset_ > kSegmentHeaderBytes) {
@@ -272,7 +343,7 @@ absl::Status Wal::begin_segment(const Batch& piece) {
   Batch whole = piece;
   if (!whole.hard_state) whole.hard_state = hard_state_;
   if (!whole.snapshot) whole.snapshot = SnapshotMarker{snapshot_, false};
-  const std::size_t batch_bytes = kBatchHeaderBytes + records_bytes(whole);
+  const std::size_t batch_bytes = this->batch_bytes(whole);
   const std::uint64_t needed = kSegmentHeaderBytes + batch_bytes;
   if (needed > active_.size_bytes) {
     if (absl::Status status = active_.file->preallocate(needed); !status.ok()) return status;
@@ -295,28 +366,36 @@ absl::Status Wal::switch_segment() {
   active_.file.reset();
   leaving_.push_back(std::exchange(active_, std::move(next)));
   offset_ = kSegmentHeaderBytes;
+  failed_writes_ = 0;
   return absl::OkStatus();
 }
 
 absl::Status Wal::write_piece(const Batch& piece, std::size_t batch_bytes) {
-  const std::uint32_t header_crc = encode(piece, batch_bytes);
+  const std::uint32_t header_crc = encode(piece, batch_bytes, {active_.seal.get(), offset_});
   const BytesView bytes = buffer_.view();
   if (absl::Status status = active_.file->write(offset_, {&bytes, 1}); !status.ok()) {
     failed_write_bytes_ = bytes.size();
+    ++failed_writes_;
+    HOLDFAST_CHECK(failed_writes_ != 0);
     return status;
   }
   advance(piece, batch_bytes, header_crc);
   return absl::OkStatus();
 }
 
-std::uint32_t Wal::encode(const Batch& piece, std::size_t batch_bytes) {
+std::size_t Wal::batch_bytes(const Batch& batch) const {
+  return kBatchHeaderBytes + records_bytes(batch) + (options_.key ? SegmentSeal::kTagBytes : 0);
+}
+
+std::uint32_t Wal::encode(const Batch& piece, std::size_t batch_bytes, SealAt at) {
   BatchHeader position;
   position.marker = marker_;
   position.sequence = last_sequence_ + 1;
   position.synced_through = synced_through_;
   position.first_index = index_before(piece, last_index_).next();
   position.previous_crc = chain_crc_;
-  return encode_batch(piece, position, buffer_.prepare(batch_bytes));
+  if (at.seal != nullptr) position.failed_writes = failed_writes_;
+  return encode_batch(piece, position, buffer_.prepare(batch_bytes), at);
 }
 
 void Wal::advance(const Batch& piece, std::size_t batch_bytes, std::uint32_t header_crc) {
@@ -371,7 +450,9 @@ absl::Status Wal::prepare_next_segment() {
 
 absl::Status Wal::make_prepared() {
   if (prepared_) return absl::OkStatus();
-  absl::StatusOr<Segment> segment = make_segment(next_segment_, {});
+  Bytes begin;
+  Segment planned = plan_segment(next_segment_, begin);
+  absl::StatusOr<Segment> segment = make_segment(std::move(planned), begin);
   if (!segment.ok()) return segment.status();
   prepared_ = *std::move(segment);
   ++next_segment_;

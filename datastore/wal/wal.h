@@ -17,6 +17,7 @@
 #include "datastore/wal/batch.h"
 #include "datastore/wal/encode_buffer.h"
 #include "datastore/wal/recovery.h"
+#include "datastore/wal/segment_seal.h"
 
 namespace holdfast::wal {
 
@@ -88,22 +89,32 @@ class Wal {
     std::uint64_t size_bytes = 0;
     /// The highest index of an entry ever written there.
     Index max_index;
+    /// Null if the segment is plain.
+    std::unique_ptr<SegmentSeal> seal;
   };
 
   Wal(ports::Disk& disk, std::string directory, const Options& options);
 
-  absl::StatusOr<Segment> make_segment(std::uint64_t sequence, BytesView first_batch);
+  /// A segment without a file yet, and the bytes that it is to begin with.
+  Segment plan_segment(std::uint64_t sequence, Bytes& begin) const;
+  absl::StatusOr<Segment> make_segment(Segment planned, BytesView begin);
   absl::StatusOr<std::unique_ptr<ports::File>> write_unfinished(const std::string& path,
                                                                 std::uint64_t size_bytes,
                                                                 BytesView begin);
   absl::Status take_over(RecoveredLog log, const TornTail& torn);
+  absl::Status remove_prepared(const std::vector<SegmentOnDisk>& prepared);
+  absl::Status leave_recovered_segment();
+  absl::Status seal_plain_segments();
+  absl::Status remove_closed_segments();
   absl::Status append_split(const Batch& batch);
   absl::Status append_piece(const Batch& piece);
   absl::Status begin_segment(const Batch& piece);
   absl::Status switch_segment();
   absl::Status write_piece(const Batch& piece, std::size_t batch_bytes);
   absl::Status make_prepared();  // prepare_mutex_ held
-  std::uint32_t encode(const Batch& piece, std::size_t batch_bytes);
+  /// With the header, as the log writes it.
+  std::size_t batch_bytes(const Batch& batch) const;
+  std::uint32_t encode(const Batch& piece, std::size_t batch_bytes, SealAt at);
   void advance(const Batch& piece, std::size_t batch_bytes, std::uint32_t header_crc);
   absl::Status zero_failed_write();
   absl::Status sync_file();
@@ -129,6 +140,8 @@ class Wal {
   std::uint32_t chain_crc_ = 0;
   /// Bytes from offset_ on that a failed write may have left behind.
   std::uint64_t failed_write_bytes_ = 0;
+  /// In the segment in use.
+  std::uint32_t failed_writes_ = 0;
   absl::Status failure_;
   EncodeBuffer buffer_;
   /// Segments left behind, while the first batch after them is not synced.

@@ -13,6 +13,7 @@
 #include "datastore/wal/wal.h"
 #include "gtest/gtest.h"
 #include "tests/unit/wal/fault_disk.h"
+#include "tests/unit/wal/nonce_ledger.h"
 
 namespace holdfast::wal {
 namespace {
@@ -23,9 +24,13 @@ constexpr std::uint64_t kSegmentBytes = 4096;
 /// The most that an append may hold to stay one batch.
 constexpr std::size_t kMaxAppendBytes = 3000;
 
-Options options() {
+enum class Sealing { kPlain, kSealed, kSealedLater };
+
+Options options(bool sealed, bool seal_plain) {
   Options small;
   small.segment_bytes = kSegmentBytes;
+  if (sealed) small.key = crypto::SealingKey{{}, crypto::Key256(Bytes(32, 'k'))};
+  small.seal_plain = seal_plain;
   return small;
 }
 
@@ -117,8 +122,16 @@ Append random_append(const State& state, Prng& dice) {
 /// A log under random appends, and all states that a crash may bring back.
 class CrashRun {
  public:
-  CrashRun(std::uint64_t seed, std::uint64_t images_per_change)
-      : seed_(seed), dice_(seed), images_per_change_(images_per_change) {}
+  CrashRun(std::uint64_t seed, std::uint64_t images_per_change, Sealing sealing,
+           NonceLedger& nonces)
+      : seed_(seed),
+        dice_(seed),
+        images_per_change_(images_per_change),
+        sealing_(sealing),
+        sealed_(sealing == Sealing::kSealed),
+        nonces_(nonces) {
+    nonces_.watch(disk_);
+  }
 
   void run(int appends) {
     disk_.on_change = [this] { check_images(); };
@@ -168,8 +181,11 @@ class CrashRun {
     if (dice_.chance(1, 20)) restart();
   }
 
+  Options options() const { return wal::options(sealed_, sealing_ == Sealing::kSealedLater); }
+
   void restart() {
     wal_.reset();
+    sealed_ = sealing_ != Sealing::kPlain;
     auto opened = Wal::open(disk_, kDirectory, options());
     ASSERT_TRUE(opened.ok()) << opened.status();
     EXPECT_TRUE(possible_.back().equals(opened->recovered));
@@ -190,6 +206,7 @@ class CrashRun {
 
   void check_image(FaultDisk& image, int kind) {
     ++images_;
+    nonces_.watch(image);
     SCOPED_TRACE("seed " + std::to_string(seed_) + ", image " + std::to_string(images_) +
                  ", crash kind " + std::to_string(kind));
     if (dice_.chance(1, 10)) crash_during_recovery(image);
@@ -205,6 +222,7 @@ class CrashRun {
   /// Recovery itself may be cut short at any change that it makes.
   void crash_during_recovery(const FaultDisk& image) {
     const std::unique_ptr<FaultDisk> first = image.crash(FaultDisk::Crash::kProcess, dice_);
+    nonces_.watch(*first);
     first->on_change = [&] {
       const auto kind = static_cast<FaultDisk::Crash>(dice_.below(FaultDisk::kCrashKinds));
       const std::unique_ptr<FaultDisk> second = first->crash(kind, dice_);
@@ -250,6 +268,9 @@ class CrashRun {
   const std::uint64_t seed_;
   Prng dice_;
   const std::uint64_t images_per_change_;
+  const Sealing sealing_;
+  bool sealed_;
+  NonceLedger& nonces_;
   FaultDisk disk_;
   std::unique_ptr<Wal> wal_;
   bool created_ = false;
@@ -265,24 +286,38 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-TEST(WalCrash, EveryImageHoldsWhatWasSyncedAndNothingElse) {
+void run_seeds(Sealing sealing, std::uint64_t otherwise) {
+  NonceLedger nonces;
   const std::uint64_t first = from_environment("HOLDFAST_SEED", 1);
   const std::uint64_t count =
-      from_environment("HOLDFAST_SEED", 0) != 0 ? 1 : from_environment("HOLDFAST_SEEDS", 60);
+      from_environment("HOLDFAST_SEED", 0) != 0 ? 1 : from_environment("HOLDFAST_SEEDS", otherwise);
   std::uint64_t images = 0;
   std::uint64_t torn = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
-    CrashRun run(seed, 3);
+    CrashRun run(seed, 3, sealing, nonces);
     run.run(100);
     images += run.images();
     torn += run.torn();
-    if (HasFailure()) break;
+    if (::testing::Test::HasFailure()) break;
   }
-  RecordProperty("images", static_cast<int>(images));
+  ::testing::Test::RecordProperty("images", static_cast<int>(images));
   std::printf("%llu crash images, %llu with a torn tail\n", static_cast<unsigned long long>(images),
               static_cast<unsigned long long>(torn));
   EXPECT_GT(images, 300 * count);
   EXPECT_GT(torn, 10 * count);
+  EXPECT_EQ(nonces.size() > 0, sealing != Sealing::kPlain);
+}
+
+TEST(WalCrash, EveryImageHoldsWhatWasSyncedAndNothingElse) {
+  run_seeds(Sealing::kPlain, 60);
+}
+
+TEST(WalCrash, EveryImageOfASealedLogDoesTooAndNoNonceIsUsedTwice) {
+  run_seeds(Sealing::kSealed, 30);
+}
+
+TEST(WalCrash, SoDoesEveryImageOfALogThatIsSealedWhenItIsOpened) {
+  run_seeds(Sealing::kSealedLater, 30);
 }
 
 }  // namespace

@@ -38,6 +38,8 @@ class FaultDisk final : public ports::Disk {
   /// Called before every operation that changes something, with its name; an error fails it.
   /// A failed write leaves about half of its sectors.
   std::function<absl::Status(const std::string& operation)> before_change;
+  /// Told of every write, also of one that fails: what the file held before, where, and what.
+  std::function<void(BytesView file, std::uint64_t offset, BytesView bytes)> on_write;
 
   absl::StatusOr<std::unique_ptr<ports::File>> open(const std::string& path, Open how) override {
     const bool there = names_.contains(path);
@@ -149,6 +151,7 @@ class FaultDisk final : public ports::Disk {
     absl::Status write(std::uint64_t offset, absl::Span<const BytesView> pieces) override {
       Bytes all;
       for (const BytesView piece : pieces) all += piece;
+      if (disk_.on_write) disk_.on_write(inode_->now, offset, all);
       const absl::Status status = disk_.may("write");
       if (!status.ok()) {
         const std::uint64_t middle = (offset + all.size() / 2) / kSector * kSector;

@@ -13,6 +13,15 @@ namespace {
 
 using WalTest = LogTest;
 
+TEST(SegmentBytes, FollowTheFileSystem) {
+  constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+  EXPECT_EQ(segment_bytes_for(0), 4 * kMiB);
+  EXPECT_EQ(segment_bytes_for(64 * kMiB), 4 * kMiB);
+  EXPECT_EQ(segment_bytes_for(256 * kMiB), 16 * kMiB);
+  EXPECT_EQ(segment_bytes_for(1024 * kMiB), kSegmentBytes);
+  EXPECT_EQ(segment_bytes_for(~std::uint64_t{0}), kSegmentBytes);
+}
+
 TEST_F(WalTest, GivesBackWhatWasAppended) {
   create();
   std::vector<raft::Entry> list = entries(1, 3);
