@@ -1,7 +1,6 @@
 #include "datastore/storage/bbolt_reader.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "datastore/crypto/digest.h"
 #include "datastore/storage/bbolt_format.h"
 #include "datastore/storage/lmdb_error.h"
 
@@ -22,6 +22,7 @@ using namespace bbolt;
 
 constexpr std::size_t kDigestBytes = 32;
 constexpr std::size_t kDigestAlignment = 512;
+constexpr std::size_t kDigestStepBytes = std::size_t{1} << 20;
 constexpr std::size_t kMinPageBytes = 512;
 constexpr std::size_t kMaxPageBytes = 65536;
 /// A tree of two children per page would need 2^48 pages to be deeper.
@@ -47,7 +48,8 @@ absl::StatusOr<std::unique_ptr<BboltReader>> BboltReader::open(const std::string
   std::unique_ptr<BboltReader> reader(new BboltReader(path));
   reader->mapped_ =
       BytesView(static_cast<const char*>(bytes), static_cast<std::size_t>(file.st_size));
-  if (absl::Status s = reader->attach(reader->mapped_, options); !s.ok()) return s;
+  reader->bytes_ = reader->mapped_;
+  if (absl::Status s = reader->attach(reader->bytes_.size(), options); !s.ok()) return s;
   return reader;
 }
 
@@ -55,7 +57,19 @@ absl::StatusOr<std::unique_ptr<BboltReader>> BboltReader::from_bytes(BytesView b
                                                                      const std::string& name,
                                                                      const Options& options) {
   std::unique_ptr<BboltReader> reader(new BboltReader(name));
-  if (absl::Status s = reader->attach(bytes, options); !s.ok()) return s;
+  reader->bytes_ = bytes;
+  if (absl::Status s = reader->attach(bytes.size(), options); !s.ok()) return s;
+  return reader;
+}
+
+absl::StatusOr<std::unique_ptr<BboltReader>> BboltReader::from_file(ports::File& file,
+                                                                    const std::string& name,
+                                                                    const Options& options) {
+  const absl::StatusOr<std::uint64_t> size = file.size();
+  if (!size.ok()) return size.status();
+  std::unique_ptr<BboltReader> reader(new BboltReader(name));
+  reader->file_ = &file;
+  if (absl::Status s = reader->attach(*size, options); !s.ok()) return s;
   return reader;
 }
 
@@ -63,22 +77,37 @@ BboltReader::~BboltReader() {
   if (!mapped_.empty()) munmap(const_cast<char*>(mapped_.data()), mapped_.size());
 }
 
-absl::Status BboltReader::attach(BytesView bytes, const Options& options) {
-  if (absl::Status s = check_digest(bytes, options); !s.ok()) return s;
+absl::Status BboltReader::attach(std::uint64_t file_bytes, const Options& options) {
+  if (absl::Status s = check_digest(file_bytes, options); !s.ok()) return s;
   return choose_meta();
 }
 
-absl::Status BboltReader::check_digest(BytesView bytes, const Options& options) {
-  has_digest_ = bytes.size() % kDigestAlignment == kDigestBytes;
-  database_ = bytes.substr(0, bytes.size() - (has_digest_ ? kDigestBytes : 0));
+absl::StatusOr<BboltReader::Piece> BboltReader::read(std::uint64_t offset,
+                                                     std::uint64_t size) const {
+  if (file_ == nullptr) {
+    return Piece{offset < bytes_.size() ? bytes_.substr(offset, size) : BytesView(), nullptr};
+  }
+  auto bytes = std::make_shared<Bytes>();
+  if (absl::Status s = file_->read(offset, size, *bytes); !s.ok()) return s;
+  const BytesView view(*bytes);
+  return Piece{view, std::move(bytes)};
+}
+
+absl::Status BboltReader::check_digest(std::uint64_t file_bytes, const Options& options) {
+  has_digest_ = file_bytes % kDigestAlignment == kDigestBytes;
+  database_bytes_ = file_bytes - (has_digest_ ? kDigestBytes : 0);
   if (!has_digest_ || !options.verify_digest) return absl::OkStatus();
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  if (EVP_Digest(database_.data(), database_.size(), digest, nullptr, EVP_sha256(), nullptr) != 1) {
-    return absl::InternalError("SHA-256 failed");
+  crypto::Sha256 sum;
+  for (std::uint64_t at = 0; at < database_bytes_; at += kDigestStepBytes) {
+    const absl::StatusOr<Piece> piece =
+        read(at, std::min<std::uint64_t>(kDigestStepBytes, database_bytes_ - at));
+    if (!piece.ok()) return piece.status();
+    sum.update(piece->bytes);
   }
-  if (std::memcmp(digest, bytes.data() + database_.size(), kDigestBytes) == 0) {
-    return absl::OkStatus();
-  }
+  const crypto::Sha256Digest digest = sum.finish();
+  const absl::StatusOr<Piece> stored = read(database_bytes_, kDigestBytes);
+  if (!stored.ok()) return stored.status();
+  if (stored->bytes == BytesView(digest.data(), digest.size())) return absl::OkStatus();
   return damaged(
       "its SHA-256 does not match: the snapshot was cut off or changed; take or fetch it again");
 }
@@ -86,22 +115,25 @@ absl::Status BboltReader::check_digest(BytesView bytes, const Options& options) 
 absl::Status BboltReader::choose_meta() {
   // The page size is inside the meta. The first is at 0 whatever the size; the second follows it,
   // so if the first is damaged every size is tried for the second.
-  const bool first = read_meta(0, 0);
+  const absl::StatusOr<Piece> front =
+      read(0, std::min<std::uint64_t>(database_bytes_, 2 * kMaxPageBytes));
+  if (!front.ok()) return front.status();
+  const bool first = read_meta(front->bytes, 0, 0);
   const std::size_t known = page_bytes_;
   for (std::size_t size = kMinPageBytes; size <= kMaxPageBytes; size *= 2) {
-    if (!first || size == known) read_meta(size, size);
+    if (!first || size == known) read_meta(front->bytes, size, size);
   }
   if (!has_meta_) return damaged("is no bbolt database, or both its meta pages are damaged");
-  if (page_count_ > database_.size() / page_bytes_) {
-    return damaged(absl::StrCat("is ", database_.size(), " bytes long but has ", page_count_,
+  if (page_count_ > database_bytes_ / page_bytes_) {
+    return damaged(absl::StrCat("is ", database_bytes_, " bytes long but has ", page_count_,
                                 " pages of ", page_bytes_, ": it was cut off"));
   }
   return absl::OkStatus();
 }
 
-bool BboltReader::read_meta(std::size_t at, std::size_t page_bytes) {
-  if (database_.size() < at + kPageHeaderBytes + kMetaBytes) return false;
-  const char* meta = database_.data() + at + kPageHeaderBytes;
+bool BboltReader::read_meta(BytesView front, std::size_t at, std::size_t page_bytes) {
+  if (front.size() < at + kPageHeaderBytes + kMetaBytes) return false;
+  const char* meta = front.data() + at + kPageHeaderBytes;
   const std::uint64_t size = load_le32(meta + 8);
   const std::uint64_t pages = load_le64(meta + 40);
   const std::uint64_t transaction = load_le64(meta + 48);
@@ -123,7 +155,7 @@ absl::Status BboltReader::damaged(const std::string& what) const {
 }
 
 BboltCursor BboltReader::buckets() const {
-  return BboltCursor(*this, root_, {});
+  return BboltCursor(*this, root_, {}, nullptr);
 }
 
 absl::StatusOr<BboltCursor> BboltReader::bucket(BytesView name) const {
@@ -137,10 +169,11 @@ absl::StatusOr<BboltCursor> BboltReader::bucket(BytesView name) const {
     return damaged(absl::StrCat("bucket ", std::string(name), " has no header"));
   }
   const std::uint64_t root = load_le64(top.value().begin());
-  return BboltCursor(*this, root, root == 0 ? top.value().substr(kBucketHeaderBytes) : BytesView());
+  return BboltCursor(*this, root, root == 0 ? top.value().substr(kBucketHeaderBytes) : BytesView(),
+                     top.owner_);
 }
 
-absl::StatusOr<BytesView> BboltReader::get(BytesView bucket_name, BytesView key) const {
+absl::StatusOr<Bytes> BboltReader::get(BytesView bucket_name, BytesView key) const {
   absl::StatusOr<BboltCursor> cursor = bucket(bucket_name);
   if (!cursor.ok()) return cursor.status();
   cursor->seek(key);
@@ -148,7 +181,7 @@ absl::StatusOr<BytesView> BboltReader::get(BytesView bucket_name, BytesView key)
   if (!cursor->valid() || cursor->key() != key || cursor->is_bucket()) {
     return absl::NotFoundError("no such entry");
   }
-  return cursor->value();
+  return Bytes(cursor->value());
 }
 
 void BboltCursor::seek(BytesView key) {
@@ -196,6 +229,7 @@ void BboltCursor::settle() {
     has_previous_ = true;
     key_ = element.key;
     value_ = element.value;
+    owner_ = frame.owner;
     is_bucket_ = (element.flags & kBucketElement) != 0;
     valid_ = true;
     return;
@@ -223,7 +257,7 @@ bool BboltCursor::find_in_frame(Frame& frame, BytesView key) {
 }
 
 bool BboltCursor::push_root() {
-  return root_ == 0 ? push_frame(0, inline_page_) : push_page(root_);
+  return root_ == 0 ? push_frame(0, inline_page_, inline_owner_) : push_page(root_);
 }
 
 bool BboltCursor::push_page(std::uint64_t id) {
@@ -231,15 +265,26 @@ bool BboltCursor::push_page(std::uint64_t id) {
   if (visited_[id]) return fail(id, "is reached twice");
   visited_[id] = true;
   if (path_.size() >= kMaxDepth) return fail(id, "is nested too deeply");
-  const BytesView from = reader_->database_.substr(id * reader_->page_bytes_);
-  const PageHeader header = load_page_header(from.begin());
+  const std::uint64_t at = id * reader_->page_bytes_;
+  // Most pages have no overflow: one read of these is all.
+  absl::StatusOr<BboltReader::Piece> page = reader_->read(at, reader_->page_bytes_);
+  if (!page.ok()) return fail_reading(page.status());
+  if (page->bytes.size() < reader_->page_bytes_) return fail(id, "is outside the file");
+  const PageHeader header = load_page_header(page->bytes.data());
   if (header.id != id) return fail(id, absl::StrCat("says it is page ", header.id));
   if (header.overflow >= reader_->page_count_ - id) return fail(id, "overflows the file");
-  return push_frame(id,
-                    from.substr(0, (header.overflow + std::uint64_t{1}) * reader_->page_bytes_));
+  if (header.overflow > 0) {
+    const std::uint64_t bytes = (header.overflow + std::uint64_t{1}) * reader_->page_bytes_;
+    if (reader_->file_ != nullptr && bytes > BboltReader::kMaxReadPageBytes) {
+      return fail(id, "is larger than any that is written");
+    }
+    page = reader_->read(at, bytes);
+    if (!page.ok()) return fail_reading(page.status());
+  }
+  return push_frame(id, page->bytes, std::move(page->owner));
 }
 
-bool BboltCursor::push_frame(std::uint64_t id, BytesView data) {
+bool BboltCursor::push_frame(std::uint64_t id, BytesView data, std::shared_ptr<const Bytes> owner) {
   if (data.size() < kPageHeaderBytes) return fail(id, "has no header");
   const PageHeader header = load_page_header(data.begin());
   const bool leaf = header.flags == kLeafPage;
@@ -250,7 +295,7 @@ bool BboltCursor::push_frame(std::uint64_t id, BytesView data) {
   if (header.count * kElementBytes > data.size() - kPageHeaderBytes) {
     return fail(id, "has more elements than fit");
   }
-  path_.push_back({id, data, leaf, header.count, 0});
+  path_.push_back({id, data, leaf, header.count, 0, std::move(owner)});
   return true;
 }
 
@@ -268,6 +313,13 @@ bool BboltCursor::load_element(const Frame& frame, std::size_t index, Element& e
   element.flags = frame.leaf ? load_le32(raw) : 0;
   element.child = frame.leaf ? 0 : load_le64(raw + 8);
   return true;
+}
+
+bool BboltCursor::fail_reading(const absl::Status& why) {
+  valid_ = false;
+  path_.clear();
+  status_ = why;
+  return false;
 }
 
 bool BboltCursor::fail(std::uint64_t page, const std::string& what) {

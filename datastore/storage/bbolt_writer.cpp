@@ -46,7 +46,8 @@ void BboltPacker::add(BytesView key, BytesView value, std::uint32_t flags) {
   const std::size_t bytes = kElementBytes + key.size() + value.size();
   const bool full = kPageHeaderBytes + leaf_bytes_ + bytes > kPageBytes;
   if (!leaf_.empty() && (full || leaf_.size() == kMaxPageElements)) flush_leaf();
-  leaf_.push_back({key, value, flags});
+  leaf_.push_back({key, value.size(), flags});
+  if (out_ != nullptr) leaf_values_.append(value);
   leaf_bytes_ += bytes;
 }
 
@@ -101,18 +102,21 @@ void BboltPacker::flush_leaf() {
   if (page != nullptr) {
     char* element = page + kPageHeaderBytes;
     char* data = element + leaf_.size() * kElementBytes;
+    const char* value = leaf_values_.data();
     for (const Item& item : leaf_) {
       store_le32(element, item.flags);
       store_le32(element + 4, static_cast<std::uint32_t>(data - element));
       store_le32(element + 8, static_cast<std::uint32_t>(item.key.size()));
-      store_le32(element + 12, static_cast<std::uint32_t>(item.value.size()));
+      store_le32(element + 12, static_cast<std::uint32_t>(item.value_bytes));
       element += kElementBytes;
       data = std::copy(item.key.begin(), item.key.end(), data);
-      data = std::copy(item.value.begin(), item.value.end(), data);
+      data = std::copy_n(value, item.value_bytes, data);
+      value += item.value_bytes;
     }
   }
   const Child child{leaf_.empty() ? BytesView() : leaf_.front().key, id};
   leaf_.clear();
+  leaf_values_.clear();
   leaf_bytes_ = 0;
   add_child(0, child);
 }
@@ -175,6 +179,21 @@ std::uint64_t BboltWriter::size_bytes() const {
 
 absl::StatusOr<BytesView> BboltWriter::next() {
   out_->clear();
+  if (absl::Status s = fill(); !s.ok()) return s;
+  return BytesView(*out_);
+}
+
+absl::Status BboltWriter::next_into(Bytes* chunk) {
+  // What packs writes to *out_: the caller's memory stands there meanwhile.
+  chunk->clear();
+  out_->swap(*chunk);
+  absl::Status status = fill();
+  out_->swap(*chunk);
+  return status;
+}
+
+/// Appends the next chunk to out_.
+absl::Status BboltWriter::fill() {
   if (packer_ == nullptr) {
     packer_ = std::make_unique<BboltPacker>(kFirstDataPage, out_.get());
     append_front_pages();
@@ -194,7 +213,7 @@ absl::StatusOr<BytesView> BboltWriter::next() {
     cursor_.reset();
     if (roots_.size() == ports::kBucketCount) append_root();
   }
-  return BytesView(*out_);
+  return absl::OkStatus();
 }
 
 absl::Status BboltWriter::write(const std::function<absl::Status(BytesView)>& sink) {

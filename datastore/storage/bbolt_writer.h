@@ -20,8 +20,8 @@ namespace holdfast::storage {
 /// no output it only counts pages. Sealed inside BboltWriter.
 class BboltPacker {
  public:
-  /// Pages get numbers from `first_page` on and are appended to `out` unless it is null. Keys and
-  /// values must live until finish_bucket().
+  /// Pages get numbers from `first_page` on and are appended to `out` unless it is null. Keys must
+  /// live until finish_bucket().
   BboltPacker(std::uint64_t first_page, Bytes* out) : next_page_(first_page), out_(out) {}
 
   void add(BytesView key, BytesView value, std::uint32_t flags = 0);
@@ -32,7 +32,7 @@ class BboltPacker {
  private:
   struct Item {
     BytesView key;
-    BytesView value;
+    std::size_t value_bytes;
     std::uint32_t flags;
   };
   struct Child {
@@ -58,6 +58,8 @@ class BboltPacker {
   std::uint64_t next_page_;
   Bytes* const out_;
   std::vector<Item> leaf_;
+  /// Their values, one after the other; none if pages are only counted.
+  Bytes leaf_values_;
   std::size_t leaf_bytes_ = 0;
   std::vector<Level> levels_;
 };
@@ -86,6 +88,8 @@ class BboltWriter {
 
   /// The next bytes of the file, valid until the next call; empty at the end.
   absl::StatusOr<BytesView> next();
+  /// The same into `chunk`, whose content goes and whose memory is used.
+  absl::Status next_into(Bytes* chunk);
 
   /// All of it into `sink`, whose first error ends it.
   absl::Status write(const std::function<absl::Status(BytesView)>& sink);
@@ -97,6 +101,7 @@ class BboltWriter {
   absl::Status load_meta(const std::map<Bytes, std::optional<Bytes>>& overrides);
   enum Wanted : std::uint8_t { kSizes, kValues };
   std::unique_ptr<ports::BackendCursor> open_bucket(std::size_t bucket, Wanted wanted) const;
+  absl::Status fill();
   void append_front_pages();
   void append_root();
 

@@ -14,6 +14,10 @@ inline std::string member_directory(const std::string& data_dir) {
 inline std::string wal_directory(const std::string& data_dir) {
   return data_dir + "/member/wal";
 }
+/// An encrypted directory's own key, wrapped (crypto/FORMAT.md).
+inline std::string key_path(const std::string& data_dir) {
+  return data_dir + "/member/keys";
+}
 /// States received from a leader, until they are installed.
 inline std::string snapshot_directory(const std::string& data_dir) {
   return data_dir + "/member/snap";

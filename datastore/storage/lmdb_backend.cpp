@@ -15,6 +15,7 @@
 #include "datastore/storage/lmdb_error.h"
 #include "datastore/storage/lmdb_fill.h"
 #include "datastore/storage/lmdb_format.h"
+#include "datastore/storage/lmdb_read.h"
 #include "datastore/storage/lmdb_write.h"
 
 namespace holdfast::storage {
@@ -23,6 +24,32 @@ namespace {
 
 /// What compact_step() copies and rewrites at most, whatever the number of entries.
 constexpr std::size_t kMaxCompactedBytes = std::size_t{4} << 20;
+
+/// Hands entries of a bucket to `take` as they lie in the file, from `from` on, and returns where
+/// to go on; empty at the end.
+absl::StatusOr<Bytes> copy_stored(MDB_txn* txn, const LmdbEnvironment& file, ports::Bucket bucket,
+                                  BytesView from, std::size_t max_entries,
+                                  absl::FunctionRef<void(BytesView, BytesView)> take) {
+  MDB_cursor* cursor = nullptr;
+  int rc = mdb_cursor_open(txn, file.databases()[static_cast<std::size_t>(bucket)], &cursor);
+  if (rc != 0) return file.error(rc, "open a cursor");
+  Bytes next;
+  std::size_t copied = 0;
+  MDB_val key = to_mdb(from);
+  MDB_val stored{};
+  rc = mdb_cursor_get(cursor, &key, &stored, from.empty() ? MDB_FIRST : MDB_SET_RANGE);
+  for (std::size_t count = 0; rc == 0; rc = mdb_cursor_get(cursor, &key, &stored, MDB_NEXT)) {
+    if (count++ == max_entries || copied >= kMaxCompactedBytes) {
+      next = from_mdb(key);
+      break;
+    }
+    copied += key.mv_size + stored.mv_size;
+    take(from_mdb(key), from_mdb(stored));
+  }
+  mdb_cursor_close(cursor);
+  if (rc != 0 && rc != MDB_NOTFOUND) return file.error(rc, "scan");
+  return next;
+}
 
 }  // namespace
 
@@ -33,13 +60,46 @@ LmdbBackend::LmdbBackend(const Options& options, std::shared_ptr<LmdbEnvironment
 absl::StatusOr<std::unique_ptr<LmdbBackend>> LmdbBackend::open(const Options& options) {
   const std::string path = lmdb_file_path(options.directory);
   if (!options.read_only && access(path.c_str(), F_OK) != 0) {
-    if (absl::Status s = create_lmdb_store(options.directory); !s.ok()) return s;
+    if (absl::Status s = create_lmdb_store(options); !s.ok()) return s;
   }
   absl::StatusOr<std::shared_ptr<LmdbEnvironment>> opened = LmdbEnvironment::open(options);
   if (!opened.ok()) return opened.status();
   // A crash in the midst of a replace() leaves it; the file is locked, so it is nobody else's.
   if (!options.read_only) unlink(lmdb_draft_path(options.directory).c_str());
-  return std::unique_ptr<LmdbBackend>(new LmdbBackend(options, *std::move(opened)));
+  std::unique_ptr<LmdbBackend> backend(new LmdbBackend(options, *std::move(opened)));
+  if (!options.key || backend->environment_->keys() != nullptr) return backend;
+  if (!options.seal_plain) {
+    return absl::DataLossError(absl::StrCat(
+        "store ", path,
+        " is plain, in a data directory that is encrypted: somebody put it there. Nothing was "
+        "changed. Put the member's own store back, or remove this member and add it anew"));
+  }
+  if (options.read_only) return backend;
+  if (absl::Status s = backend->seal(); !s.ok()) return s;
+  return backend;
+}
+
+/// The whole content once more, sealed, in another file.
+absl::Status LmdbBackend::seal() {
+  constexpr std::uint64_t kEntriesBetweenReports = 1'000'000;
+  const absl::StatusOr<std::unique_ptr<ports::BackendRead>> read = begin_read();
+  if (!read.ok()) return read.status();
+  std::uint64_t sealed = 0;
+  return replace([&](ports::BackendFill& fill) -> absl::Status {
+    for (std::size_t i = 0; i < ports::kBucketCount; ++i) {
+      const auto bucket = static_cast<ports::Bucket>(i);
+      const std::unique_ptr<ports::BackendCursor> cursor = (*read)->cursor(bucket);
+      for (cursor->seek({}); cursor->valid(); cursor->next()) {
+        if (absl::Status s = fill.add(bucket, cursor->key(), cursor->value()); !s.ok()) return s;
+        if (++sealed % kEntriesBetweenReports == 0 && options_.on_sealing) {
+          options_.on_sealing(sealed);
+        }
+      }
+      if (absl::Status s = cursor->status(); !s.ok()) return s;
+    }
+    if (options_.on_sealing) options_.on_sealing(sealed);
+    return absl::OkStatus();
+  });
 }
 
 LmdbBackend::~LmdbBackend() {
@@ -65,7 +125,7 @@ absl::Status LmdbBackend::commit(absl::Span<const ports::BackendWrite> writes) {
   LmdbEnvironment& file = *environment_;
   using Clock = std::chrono::steady_clock;
   const Clock::time_point began = Clock::now();
-  LmdbWrite write(file.env(), file.databases(), path());
+  LmdbWrite write(file.env(), file.databases(), path(), file.seal());
   if (absl::Status s = write.begin(); !s.ok()) return s;
   absl::Status status;
   for (const ports::BackendWrite& one : writes) {
@@ -136,7 +196,7 @@ absl::StatusOr<std::uint64_t> LmdbBackend::reclaim(std::uint64_t max_bytes) {
   let_go_of_replaced();
   LmdbEnvironment& file = *environment_;
   // Nothing is written: it keeps commits away.
-  LmdbWrite lock(file.env(), file.databases(), path());
+  LmdbWrite lock(file.env(), file.databases(), path(), nullptr);
   if (absl::Status s = lock.begin(); !s.ok()) return s;
   const absl::StatusOr<MDB_txn*> read = file.acquire_read();
   if (!read.ok()) return read.status();
@@ -149,30 +209,31 @@ absl::StatusOr<std::uint64_t> LmdbBackend::reclaim(std::uint64_t max_bytes) {
 
 absl::StatusOr<Bytes> LmdbBackend::compact_step(ports::Bucket bucket, BytesView from,
                                                 std::size_t max_entries) {
-  Bytes next;
+  let_go_of_replaced();
+  LmdbEnvironment& file = *environment_;
+  LmdbWrite write(file.env(), file.databases(), path(), file.seal());
+  if (absl::Status s = write.begin(); !s.ok()) return s;
   std::vector<std::pair<Bytes, Bytes>> entries;
-  LeafDensity density(environment_->page_bytes());
-  {
-    absl::StatusOr<std::unique_ptr<ports::BackendRead>> read = begin_read();
-    if (!read.ok()) return read.status();
-    const std::unique_ptr<ports::BackendCursor> cursor = (*read)->cursor(bucket);
-    std::size_t copied = 0;
-    for (cursor->seek(from); cursor->valid() && entries.size() < max_entries; cursor->next()) {
-      if (copied >= kMaxCompactedBytes) break;
-      density.add(cursor->key(), cursor->value());
-      copied += cursor->key().size() + cursor->value().size();
-      entries.emplace_back(cursor->key(), cursor->value());
-    }
-    if (cursor->valid()) next = cursor->key();
-    if (absl::Status s = cursor->status(); !s.ok()) return s;
+  LeafDensity density(file.page_bytes());
+  absl::StatusOr<Bytes> next = copy_stored(write.txn(), file, bucket, from, max_entries,
+                                           [&](BytesView key, BytesView stored) {
+                                             density.add(key, stored);
+                                             entries.emplace_back(key, stored);
+                                           });
+  if (!next.ok() || !density.is_worth_merging()) return next;
+  // All removed before any is put back, so that their pages empty and are merged away. As they are:
+  // a sealed value that was sealed again would need another nonce.
+  absl::Status status;
+  for (const auto& [key, stored] : entries) {
+    if (status.ok()) status = write.remove_stored(bucket, key);
   }
-  if (!density.is_worth_merging()) return next;
-  // All removed before any is put back, so that their pages empty and are merged away.
-  std::vector<ports::BackendWrite> writes;
-  writes.reserve(entries.size() * 2);
-  for (const auto& [key, value] : entries) writes.push_back({bucket, key, std::nullopt});
-  for (const auto& [key, value] : entries) writes.push_back({bucket, key, value});
-  if (absl::Status s = commit(writes); !s.ok()) return s;
+  for (const auto& [key, stored] : entries) {
+    if (status.ok()) status = write.put_stored(bucket, key, stored);
+  }
+  if (status.ok()) status = write.commit();
+  if (!status.ok()) file.puncher()->forget_punched();
+  file.sizes_changed();
+  if (!status.ok()) return status;
   return next;
 }
 

@@ -28,9 +28,10 @@ class LmdbBackend final : public ports::KvBackend {
 
   /// Opens or creates the store and checks it cheaply: both meta pages, the file's length, the
   /// format record, the ten buckets and the newest revision's checksum.
+  /// A plain store becomes a sealed one if the options say so.
   /// Errors, each saying what to do: FailedPrecondition (in use by another process; newer format;
-  /// unknown cipher), DataLoss (damaged, cut off, not a store), NotFound (read-only and missing),
-  /// PermissionDenied, ResourceExhausted.
+  /// unknown cipher; sealed, and no key or another one), DataLoss (damaged, cut off, not a store),
+  /// NotFound (read-only and missing), PermissionDenied, ResourceExhausted.
   static absl::StatusOr<std::unique_ptr<LmdbBackend>> open(const Options& options);
   ~LmdbBackend() override;
   LmdbBackend(const LmdbBackend&) = delete;
@@ -64,6 +65,7 @@ class LmdbBackend final : public ports::KvBackend {
 
   std::shared_ptr<LmdbEnvironment> environment() const;
   absl::Status put_in_place(const std::string& draft);
+  absl::Status seal();
   void let_go_of_replaced();
 
   const Options options_;

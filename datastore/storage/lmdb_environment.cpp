@@ -112,7 +112,11 @@ absl::Status LmdbEnvironment::open_databases() {
         absl::StrCat("store ", path_, ": an LMDB file, but not holdfast's; check the path")));
   }
   if (rc != 0) return give_up(error(rc, "open"));
-  if (absl::Status s = check_format_record(from_mdb(record), path_); !s.ok()) return give_up(s);
+  const absl::StatusOr<bool> sealed = check_format_record(from_mdb(record), path_);
+  if (!sealed.ok()) return give_up(sealed.status());
+  if (*sealed) {
+    if (absl::Status s = open_seal(txn, format); !s.ok()) return give_up(s);
+  }
   for (std::size_t i = 0; i < ports::kBucketCount; ++i) {
     rc = mdb_dbi_open(txn, Bytes(ports::kBucketNames[i]).c_str(), 0, &databases_[i]);
     if (rc != 0) {
@@ -121,6 +125,37 @@ absl::Status LmdbEnvironment::open_databases() {
   }
   rc = mdb_txn_commit(txn);
   return rc == 0 ? absl::OkStatus() : error(rc, "open");
+}
+
+absl::Status LmdbEnvironment::open_seal(MDB_txn* txn, unsigned format_database) {
+  if (!options_.key) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("store ", path_,
+                     " is encrypted. Nothing was changed. Set --encryption-key-file to the file "
+                     "with its key"));
+  }
+  auto keys = std::make_unique<RunKeys>(*options_.key);
+  if (absl::Status s = read_run_keys(txn, format_database, *keys, path_); !s.ok()) return s;
+  keys_ = std::move(keys);
+  if (!options_.read_only) seal_ = std::make_unique<FileSeal>(*keys_);
+  return absl::OkStatus();
+}
+
+std::unique_ptr<ValueOpener> LmdbEnvironment::acquire_opener() {
+  {
+    const std::lock_guard lock(pool_mutex_);
+    if (!idle_openers_.empty()) {
+      std::unique_ptr<ValueOpener> opener = std::move(idle_openers_.back());
+      idle_openers_.pop_back();
+      return opener;
+    }
+  }
+  return std::make_unique<ValueOpener>(*keys_);
+}
+
+void LmdbEnvironment::release_opener(std::unique_ptr<ValueOpener> opener) {
+  const std::lock_guard lock(pool_mutex_);
+  if (idle_openers_.size() < kMaxIdleReads) idle_openers_.push_back(std::move(opener));
 }
 
 absl::Status LmdbEnvironment::cut_off() const {
@@ -157,13 +192,18 @@ absl::Status LmdbEnvironment::check_newest_revision() {
   absl::Status status;
   if (rc == 0) {
     rc = mdb_cursor_get(cursor, &key, &stored, MDB_LAST);
-    if (rc == 0)
-      status = decode_stored(ports::Bucket::kKey, from_mdb(key), from_mdb(stored)).status();
+    if (rc == 0) status = check_stored(from_mdb(key), from_mdb(stored));
     if (rc == MDB_NOTFOUND) rc = 0;
     mdb_cursor_close(cursor);
   }
   release_read(*read);
   return rc == 0 ? status : error(rc, "read the newest revision");
+}
+
+absl::Status LmdbEnvironment::check_stored(BytesView revision, BytesView stored) const {
+  if (keys_ == nullptr) return decode_stored(ports::Bucket::kKey, revision, stored).status();
+  Bytes value(stored.size(), '\0');
+  return ValueOpener(*keys_).open(ports::Bucket::kKey, revision, stored, value.data());
 }
 
 absl::StatusOr<std::unique_ptr<ports::BackendRead>> LmdbEnvironment::begin_read() {

@@ -7,13 +7,16 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "datastore/crypto/key256.h"
 #include "datastore/ports/kv_backend.h"
 #include "datastore/storage/free_pages.h"
+#include "datastore/storage/value_seal.h"
 
 struct MDB_env;
 struct MDB_txn;
@@ -31,6 +34,12 @@ struct LmdbOptions {
   bool read_only = false;
   /// --unsafe-no-fsync: a power loss may destroy the store.
   bool unsafe_no_fsync = false;
+  /// Seals what is written, and opens a sealed store: FORMAT.md, Sealed values.
+  std::optional<crypto::SealingKey> key;
+  /// With a key: a plain store is written anew, sealed, when it is opened. Else it is refused.
+  bool seal_plain = false;
+  /// Told of the entries that have been sealed by that, now and then.
+  std::function<void(std::uint64_t entries)> on_sealing;
   /// Told of each commit, on the thread that made it: how long its entries took, and then to write
   /// and sync them.
   std::function<void(std::chrono::nanoseconds fill, std::chrono::nanoseconds write)> on_commit;
@@ -69,6 +78,13 @@ class LmdbEnvironment final : public ports::BackendContent,
 
   bool is_read() const { return open_reads() != 0; }
   std::int64_t open_reads() const { return open_reads_.load(std::memory_order_relaxed); }
+  /// Null for a plain store.
+  const RunKeys* keys() const { return keys_.get(); }
+  /// Null for a plain store, and for one opened for reading only.
+  FileSeal* seal() const { return seal_.get(); }
+  /// Who opens values of a sealed store, from the pool, and back into it.
+  std::unique_ptr<ValueOpener> acquire_opener();
+  void release_opener(std::unique_ptr<ValueOpener> opener);
   /// A read transaction from the pool, and back into it.
   absl::StatusOr<MDB_txn*> acquire_read();
   void release_read(MDB_txn* txn);
@@ -83,9 +99,11 @@ class LmdbEnvironment final : public ports::BackendContent,
   absl::Status inspect_file();
   absl::Status open_environment();
   absl::Status open_databases();
+  absl::Status open_seal(MDB_txn* txn, unsigned format_database);
   absl::Status cut_off() const;
   absl::Status check_missing_pages();
   absl::Status check_newest_revision();
+  absl::Status check_stored(BytesView revision, BytesView stored) const;
 
   const LmdbOptions options_;
   const std::string path_;
@@ -96,8 +114,12 @@ class LmdbEnvironment final : public ports::BackendContent,
   Databases databases_{};
   std::unique_ptr<HolePuncher> puncher_;
 
-  std::mutex pool_mutex_;  // guards idle_reads_
+  std::unique_ptr<RunKeys> keys_;
+  std::unique_ptr<FileSeal> seal_;
+
+  std::mutex pool_mutex_;  // guards the two below
   std::vector<MDB_txn*> idle_reads_;
+  std::vector<std::unique_ptr<ValueOpener>> idle_openers_;
   std::atomic<std::int64_t> open_reads_{0};
 
   // Counts what changes sizes(); the cache is valid for the generation it names.

@@ -24,7 +24,7 @@ absl::StatusOr<std::unique_ptr<LmdbFill>> LmdbFill::begin(const std::string& dra
                                                           const LmdbOptions& options) {
   unlink(draft.c_str());
   std::unique_ptr<LmdbFill> fill(new LmdbFill(draft, !options.unsafe_no_fsync));
-  if (absl::Status s = fill->open(options.map_bytes); !s.ok()) return s;
+  if (absl::Status s = fill->open(options); !s.ok()) return s;
   return fill;
 }
 
@@ -33,14 +33,18 @@ LmdbFill::~LmdbFill() {
   if (env_ != nullptr) mdb_env_close(env_);
 }
 
-absl::Status LmdbFill::open(std::uint64_t map_bytes) {
+absl::Status LmdbFill::open(const LmdbOptions& options) {
+  if (options.key) {
+    keys_ = std::make_unique<RunKeys>(*options.key);
+    seal_ = std::make_unique<FileSeal>(*keys_);
+  }
   int rc = mdb_env_create(&env_);
-  if (rc == 0) rc = mdb_env_set_mapsize(env_, map_bytes);
+  if (rc == 0) rc = mdb_env_set_mapsize(env_, options.map_bytes);
   if (rc == 0) rc = mdb_env_set_maxdbs(env_, ports::kBucketCount + 1);
   // No lock: the file is this object's alone. No sync: finish() syncs it all.
   constexpr unsigned kFlags = MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC | MDB_NORDAHEAD;
   if (rc == 0) rc = mdb_env_open(env_, draft_.c_str(), kFlags, kLmdbFileMode);
-  if (rc == 0) rc = write_empty_store(env_, &databases_);
+  if (rc == 0) rc = write_empty_store(env_, &databases_, keys_.get(), seal_.get());
   return rc == 0 ? absl::OkStatus() : lmdb_error(rc, "create", draft_);
 }
 
@@ -52,7 +56,7 @@ absl::Status LmdbFill::add(ports::Bucket bucket, BytesView key, BytesView value)
   }
   last = key;
   if (!write_.has_value()) {
-    write_.emplace(env_, databases_, draft_);
+    write_.emplace(env_, databases_, draft_, seal_.get());
     if (absl::Status s = write_->begin(); !s.ok()) return s;
   }
   if (absl::Status s = write_->apply({bucket, key, value}); !s.ok()) return s;

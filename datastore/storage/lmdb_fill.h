@@ -33,13 +33,16 @@ class LmdbFill final : public ports::BackendFill {
  private:
   LmdbFill(std::string draft, bool sync) : draft_(std::move(draft)), sync_(sync) {}
 
-  absl::Status open(std::uint64_t map_bytes);
+  absl::Status open(const LmdbOptions& options);
   absl::Status commit();
 
   const std::string draft_;
   const bool sync_;
   MDB_env* env_ = nullptr;
   LmdbEnvironment::Databases databases_{};
+  /// Null for a plain file.
+  std::unique_ptr<RunKeys> keys_;
+  std::unique_ptr<FileSeal> seal_;
   std::optional<LmdbWrite> write_;
   std::size_t uncommitted_bytes_ = 0;
   std::array<Bytes, ports::kBucketCount> last_keys_;

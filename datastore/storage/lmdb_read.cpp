@@ -1,11 +1,21 @@
 #include "datastore/storage/lmdb_read.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "datastore/storage/lmdb_error.h"
 
 namespace holdfast::storage {
 
 namespace {
+
+/// What lies in the file beside a value.
+std::size_t beside_value_bytes(bool sealed) {
+  return sealed ? kSealedValueBytes : kValueHeaderBytes;
+}
+std::size_t value_bytes(std::size_t stored_bytes, bool sealed) {
+  return stored_bytes - std::min(stored_bytes, beside_value_bytes(sealed));
+}
 
 absl::Status malformed_bundle(ports::Bucket bucket, BytesView key) {
   return absl::DataLossError(
@@ -18,16 +28,56 @@ absl::StatusOr<BytesView> LmdbRead::get(ports::Bucket bucket, BytesView key) {
   if (key.size() >= kBundlePrefixBytes) return get_from_bundle(bucket, key);
   const absl::StatusOr<BytesView> stored = find(bucket, key);
   if (!stored.ok()) return stored.status();
-  return decode_stored(bucket, key, *stored);
+  return value_of(bucket, key, *stored);
+}
+
+ValueOpener* LmdbRead::opener() {
+  if (opener_ == nullptr && environment_->keys() != nullptr) {
+    opener_ = environment_->acquire_opener();
+  }
+  return opener_.get();
+}
+
+absl::StatusOr<BytesView> LmdbRead::value_of(ports::Bucket bucket, BytesView key,
+                                             BytesView stored) {
+  ValueOpener* const opens = opener();
+  if (opens == nullptr) return decode_stored(bucket, key, stored);
+  const std::size_t size = value_bytes(stored.size(), /*sealed=*/true);
+  char* const value = arena_.allocate(size);
+  if (absl::Status s = opens->open(bucket, key, stored, value); !s.ok()) return s;
+  return BytesView(value, size);
+}
+
+char* ValueArena::allocate(std::size_t bytes) {
+  constexpr std::size_t kBlockBytes = 8192;
+  constexpr std::size_t kLargeBytes = kBlockBytes / 4;
+  if (bytes > kLargeBytes) return blocks_.emplace_back(new char[bytes]).get();
+  if (bytes > left_) {
+    next_ = blocks_.emplace_back(new char[kBlockBytes]).get();
+    left_ = kBlockBytes;
+  }
+  char* const space = next_;
+  next_ += bytes;
+  left_ -= bytes;
+  return space;
+}
+
+BytesView LmdbRead::keep(BytesView cursor_value) {
+  // In a plain file it lies in the map, which stays as it is until this read ends.
+  if (environment_->keys() == nullptr || cursor_value.empty()) return cursor_value;
+  char* const kept = arena_.allocate(cursor_value.size());
+  cursor_value.copy(kept, cursor_value.size());
+  return {kept, cursor_value.size()};
 }
 
 absl::StatusOr<std::size_t> LmdbRead::size(ports::Bucket bucket, BytesView key) {
   if (key.size() >= kBundlePrefixBytes) return BackendRead::size(bucket, key);
   const absl::StatusOr<BytesView> stored = find(bucket, key);
   if (!stored.ok()) return stored.status();
-  // Too short for its checksum: get() says so.
-  if (stored->size() < kValueHeaderBytes) return BackendRead::size(bucket, key);
-  return stored->size() - kValueHeaderBytes;
+  // Too short for what stands beside a value: get() says so.
+  const bool sealed = environment_->keys() != nullptr;
+  if (stored->size() < beside_value_bytes(sealed)) return BackendRead::size(bucket, key);
+  return value_bytes(stored->size(), sealed);
 }
 
 absl::StatusOr<BytesView> LmdbRead::find(ports::Bucket bucket, BytesView key) {
@@ -51,7 +101,7 @@ absl::StatusOr<BytesView> LmdbRead::get_from_bundle(ports::Bucket bucket, BytesV
   const BytesView prefix = key.substr(0, kBundlePrefixBytes);
   const absl::StatusOr<BytesView> stored = find(bucket, prefix);
   if (!stored.ok()) return stored.status();
-  const absl::StatusOr<BytesView> bundle = decode_stored(bucket, prefix, *stored);
+  const absl::StatusOr<BytesView> bundle = value_of(bucket, prefix, *stored);
   if (!bundle.ok()) return bundle.status();
   BundleReader reader(*bundle);
   while (const std::optional<BundleItem> item = reader.next()) {
@@ -75,7 +125,7 @@ std::unique_ptr<ports::BackendCursor> LmdbRead::make_cursor(ports::Bucket bucket
   const int rc =
       mdb_cursor_open(txn_, environment_->databases()[static_cast<std::size_t>(bucket)], &cursor);
   return std::make_unique<LmdbCursor>(
-      bucket, checks_values, rc == 0 ? cursor : nullptr,
+      bucket, checks_values, opener(), rc == 0 ? cursor : nullptr,
       rc == 0 ? absl::OkStatus() : environment_->error(rc, "open a cursor"));
 }
 
@@ -104,12 +154,13 @@ void LmdbCursor::move(MDB_val key, MDB_cursor_op operation) {
   if (rc != 0) return fail(lmdb_error(rc, "scan", describe_entry(bucket_, key_)));
   key_ = from_mdb(key);
   const bool is_bundle = key_.size() == kBundlePrefixBytes;
-  if (!checks_values_ && !is_bundle && stored.mv_size >= kValueHeaderBytes) {
-    value_ = from_mdb(stored).substr(kValueHeaderBytes);
+  const bool sealed = opener_ != nullptr;
+  if (!checks_values_ && !is_bundle && stored.mv_size >= beside_value_bytes(sealed)) {
+    value_ = from_mdb(stored).substr(0, value_bytes(stored.mv_size, sealed));
     valid_ = true;
     return;
   }
-  const absl::StatusOr<BytesView> value = decode_stored(bucket_, key_, from_mdb(stored));
+  const absl::StatusOr<BytesView> value = value_of(from_mdb(stored), is_bundle);
   if (!value.ok()) return fail(value.status());
   if (is_bundle) {
     bundle_ = BundleReader(*value);
@@ -118,6 +169,15 @@ void LmdbCursor::move(MDB_val key, MDB_cursor_op operation) {
   }
   value_ = *value;
   valid_ = true;
+}
+
+absl::StatusOr<BytesView> LmdbCursor::value_of(BytesView stored, bool is_bundle) {
+  if (opener_ == nullptr) return decode_stored(bucket_, key_, stored);
+  Bytes* into = &opened_;
+  if (is_bundle) into = opened_bundles_.emplace_back(std::make_unique<Bytes>()).get();
+  if (into->size() < stored.size()) into->resize(stored.size());
+  if (absl::Status s = opener_->open(bucket_, key_, stored, into->data()); !s.ok()) return s;
+  return BytesView(*into).substr(0, value_bytes(stored.size(), /*sealed=*/true));
 }
 
 void LmdbCursor::next_in_bundle() {

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "datastore/storage/lmdb_error.h"
+#include "datastore/storage/lmdb_format.h"
 #include "datastore/storage/lmdb_read.h"
 #include "datastore/storage/stored_value.h"
 
@@ -32,6 +34,13 @@ absl::Status LmdbWrite::begin() {
   return outcome(mdb_txn_begin(env_, nullptr, 0, &txn_), "begin a commit");
 }
 
+absl::Status LmdbWrite::put_stored(ports::Bucket bucket, BytesView key, BytesView stored) {
+  const absl::StatusOr<char*> space = reserve(bucket, key, stored.size());
+  if (!space.ok()) return space.status();
+  stored.copy(*space, stored.size());
+  return absl::OkStatus();
+}
+
 absl::Status LmdbWrite::apply(const ports::BackendWrite& write) {
   if (write.key.empty()) return absl::InvalidArgumentError("a stored key must not be empty");
   if (write.key.size() >= kBundlePrefixBytes) return change_long_key(write);
@@ -44,11 +53,25 @@ absl::Status LmdbWrite::commit() {
   MDB_txn* txn = txn_;
   txn_ = nullptr;  // LMDB frees it whatever the outcome
   const int code = mdb_txn_commit(txn);
+  if (code == 0 && writes_run_) seal_->sealer.set_recorded();
   return outcome(code == 0 ? 0 : commit_error(code, free_bytes(path_)), "commit");
 }
 
 absl::Status LmdbWrite::put(ports::Bucket bucket, BytesView key, BytesView value) {
-  MDB_val space{kValueHeaderBytes + value.size(), nullptr};
+  const std::size_t beside = seal_ != nullptr ? kSealedValueBytes : kValueHeaderBytes;
+  const absl::StatusOr<char*> space = reserve(bucket, key, beside + value.size());
+  if (!space.ok()) return space.status();
+  if (seal_ == nullptr) {
+    encode_stored(bucket, key, value, *space);
+    return absl::OkStatus();
+  }
+  seal_->sealer.seal(bucket, key, value, *space);
+  if (seal_->sealer.recorded() || std::exchange(writes_run_, true)) return absl::OkStatus();
+  return outcome(write_run(txn_, seal_->sealer), "write");
+}
+
+absl::StatusOr<char*> LmdbWrite::reserve(ports::Bucket bucket, BytesView key, std::size_t bytes) {
+  MDB_val space{bytes, nullptr};
   int code = 0;
   if (bucket == ports::Bucket::kKey) {
     code = put_revision(key, space);
@@ -57,8 +80,16 @@ absl::Status LmdbWrite::put(ports::Bucket bucket, BytesView key, BytesView value
     code = mdb_put(txn_, database(bucket), &name, &space, MDB_RESERVE);
   }
   if (code != 0) return outcome(code, "write");
-  encode_stored(bucket, key, value, static_cast<char*>(space.mv_data));
-  return absl::OkStatus();
+  return static_cast<char*>(space.mv_data);
+}
+
+absl::StatusOr<BytesView> LmdbWrite::open_bundle(ports::Bucket bucket, BytesView prefix,
+                                                 BytesView stored) {
+  if (seal_ == nullptr) return decode_stored(bucket, prefix, stored);
+  bundle_.resize(stored.size());
+  if (absl::Status s = seal_->opener.open(bucket, prefix, stored, bundle_.data()); !s.ok())
+    return s;
+  return BytesView(bundle_).substr(0, stored.size() - kSealedValueBytes);
 }
 
 int LmdbWrite::put_revision(BytesView key, MDB_val& space) {
@@ -95,7 +126,7 @@ absl::Status LmdbWrite::change_long_key(const ports::BackendWrite& write) {
   } else if (rc != 0) {
     return outcome(rc, "read");
   } else {
-    absl::StatusOr<BytesView> decoded = decode_stored(write.bucket, prefix, from_mdb(stored));
+    absl::StatusOr<BytesView> decoded = open_bundle(write.bucket, prefix, from_mdb(stored));
     if (!decoded.ok()) return decoded.status();
     bundle = *decoded;
   }

@@ -7,7 +7,9 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "datastore/ports/kv_backend.h"
+#include "datastore/storage/value_seal.h"
 
 namespace holdfast::storage {
 
@@ -17,9 +19,9 @@ class LmdbWrite {
  public:
   using Databases = std::array<MDB_dbi, ports::kBucketCount>;
 
-  /// All three must outlive it; `path` is for messages.
-  LmdbWrite(MDB_env* env, const Databases& databases, const std::string& path)
-      : env_(env), databases_(databases), path_(path) {}
+  /// All must outlive it; `path` is for messages, `seal` null for a plain file.
+  LmdbWrite(MDB_env* env, const Databases& databases, const std::string& path, FileSeal* seal)
+      : env_(env), databases_(databases), path_(path), seal_(seal) {}
   ~LmdbWrite();
   LmdbWrite(const LmdbWrite&) = delete;
   LmdbWrite& operator=(const LmdbWrite&) = delete;
@@ -27,11 +29,17 @@ class LmdbWrite {
   absl::Status begin();
   /// Sets or removes one entry; a missing one to remove is no error.
   absl::Status apply(const ports::BackendWrite& write);
+  /// Removes and puts back an entry as it lies in the file: its value is not looked at.
+  absl::Status remove_stored(ports::Bucket bucket, BytesView key) { return remove(bucket, key); }
+  absl::Status put_stored(ports::Bucket bucket, BytesView key, BytesView stored);
   absl::Status commit();
   MDB_txn* txn() const { return txn_; }
 
  private:
   absl::Status put(ports::Bucket bucket, BytesView key, BytesView value);
+  /// Space for `bytes` of value under `key`, to be filled before the next call.
+  absl::StatusOr<char*> reserve(ports::Bucket bucket, BytesView key, std::size_t bytes);
+  absl::StatusOr<BytesView> open_bundle(ports::Bucket bucket, BytesView prefix, BytesView stored);
   absl::Status remove(ports::Bucket bucket, BytesView key);
   absl::Status change_long_key(const ports::BackendWrite& write);
   absl::Status outcome(int code, std::string_view operation) const;
@@ -43,6 +51,10 @@ class LmdbWrite {
   MDB_env* const env_;
   const Databases& databases_;
   const std::string& path_;
+  FileSeal* const seal_;
+  Bytes bundle_;
+  /// This transaction holds the record of the seal's run.
+  bool writes_run_ = false;
   MDB_txn* txn_ = nullptr;
   // Of bucket `key`: revisions arrive in ascending order, and appending skips the search from the
   // root and fills pages to the brim.
