@@ -87,26 +87,6 @@ absl::StatusOr<Bootstrapped> begin(ports::Disk& disk, ports::Random& random,
                       : begin_cluster(disk, random, options, std::move(member));
 }
 
-absl::Status check_log_fits(const wal::Recovered& log, Index applied,
-                            const std::string& directory) {
-  if (log.last_index < applied) {
-    return absl::DataLossError(absl::StrCat(
-        "the log in ", directory, " ends at entry ", log.last_index.value,
-        ", but the state has applied entry ", applied.value,
-        ". The log has lost synced records (a disk that lies about syncs, --unsafe-no-fsync and a "
-        "power loss, or files put back by hand). Nothing was changed. Restore from a snapshot, or "
-        "remove this member from its cluster and add it anew."));
-  }
-  if (!log.entries.empty() && log.entries.front().index > applied.next()) {
-    return absl::DataLossError(absl::StrCat(
-        "the log in ", directory, " begins at entry ", log.entries.front().index.value,
-        ", but the state has applied only entry ", applied.value,
-        ". Log and state are not of the same moment. Nothing was changed. Put both back from one "
-        "copy, or restore from a snapshot."));
-  }
-  return absl::OkStatus();
-}
-
 /// Writes what plan_forced_cluster() decides, and leaves `recovered` as that makes the log.
 absl::StatusOr<ForcedCluster> force_cluster(wal::Wal& log, wal::Recovered& recovered,
                                             const statemachine::StateMachine& machine,
@@ -137,8 +117,9 @@ absl::StatusOr<Bootstrapped> resume(ports::Disk& disk, ports::KvBackend& backend
   absl::StatusOr<wal::Wal::Opened> log = wal::Wal::open(disk, options.wal_directory, wal_options);
   if (!log.ok()) return log.status();
   wal::Recovered& recovered = log->recovered;
+  ports::Disk& snapshots = options.snapshot_disk != nullptr ? *options.snapshot_disk : disk;
   const absl::StatusOr<bool> finished = finish_install(
-      disk, options.snapshot_directory, recovered.snapshot, backend, *member.machine);
+      snapshots, options.snapshot_directory, recovered.snapshot, backend, *member.machine);
   if (!finished.ok()) return finished.status();
   member.finished_install = *finished;
   if (absl::Status status =
@@ -168,6 +149,26 @@ absl::StatusOr<Bootstrapped> resume(ports::Disk& disk, ports::KvBackend& backend
 }
 
 }  // namespace
+
+absl::Status check_log_fits(const wal::Recovered& log, Index applied,
+                            const std::string& directory) {
+  if (log.last_index < applied) {
+    return absl::DataLossError(absl::StrCat(
+        "the log in ", directory, " ends at entry ", log.last_index.value,
+        ", but the state has applied entry ", applied.value,
+        ". The log has lost synced records (a disk that lies about syncs, --unsafe-no-fsync and a "
+        "power loss, or files put back by hand). Nothing was changed. Restore from a snapshot, or "
+        "remove this member from its cluster and add it anew."));
+  }
+  if (!log.entries.empty() && log.entries.front().index > applied.next()) {
+    return absl::DataLossError(absl::StrCat(
+        "the log in ", directory, " begins at entry ", log.entries.front().index.value,
+        ", but the state has applied only entry ", applied.value,
+        ". Log and state are not of the same moment. Nothing was changed. Put both back from one "
+        "copy, or restore from a snapshot."));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<FirstEntries> first_entries(const BootstrapOptions& options) {
   FirstEntries first;

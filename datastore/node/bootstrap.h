@@ -36,6 +36,8 @@ struct BootstrapOptions {
   std::string wal_directory;
   /// Where states that a leader sent are received (storage/layout.h).
   std::string snapshot_directory;
+  /// The disk they are read from; null: the log's.
+  ports::Disk* snapshot_disk = nullptr;
   /// For a new member of a new cluster: who starts it, and which of them this is.
   std::string name;
   std::vector<InitialMember> initial_cluster;
@@ -84,6 +86,10 @@ struct Bootstrapped {
   std::unique_ptr<statemachine::StateMachine> machine;
 };
 
+/// Errors: DataLoss when the log in `directory` ends before what the state has applied, or begins
+/// after it, with what to do.
+absl::Status check_log_fits(const wal::Recovered& log, Index applied, const std::string& directory);
+
 /// Opens the state in `backend` and the log in `wal_directory` and joins them: the log's entries
 /// after the state's applied index are raft's to commit and apply again. Where there is neither,
 /// begins: a new cluster by entries 1..n of term 1, which add its members, as etcd does; a member
@@ -91,9 +97,7 @@ struct Bootstrapped {
 /// start begins again. A leader's state that was on its way in when the member stopped is installed
 /// if the log had it already, and removed.
 ///
-/// Errors: DataLoss when log and state don't fit together (the log ends before what the state has
-/// applied, or begins after it), saying which file and what to do; those of first_entries(),
-/// plan_forced_cluster(), wal and storage.
+/// Errors: those of check_log_fits(), first_entries(), plan_forced_cluster(), wal and storage.
 absl::StatusOr<Bootstrapped> bootstrap(ports::Disk& disk, ports::KvBackend& backend,
                                        ports::Random& random, const BootstrapOptions& options);
 

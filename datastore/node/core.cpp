@@ -39,12 +39,14 @@ Core::Core(CoreOptions options, Parts parts, Time now)
       clock_(*parts.clock),
       ids_(*parts.ids),
       peers_(parts.peers),
+      tokens_(parts.tokens),
       post_(std::move(parts.post)),
       last_drain_(now),
       last_expiry_scan_(now) {
   durable_index_ = machine_->applied_index();
   durable_term_ = machine_->applied_term();
   marked_index_ = log_.wal().snapshot().index;
+  auth_.set(machine_->auth());
   if (peers_ == nullptr) return;
   peers_->set_members(cluster_info());
   if (options_.initial_election_tick_advance) advance_until_ = now + kAdvanceWithin;
@@ -63,8 +65,11 @@ Applied Core::failed(absl::Status why) const {
 }
 
 absl::Status Core::admit(const Proposal& proposal, std::int64_t store_bytes) {
-  if (waiters_.size() >= options_.max_pending_proposals ||
-      pending_bytes_ + proposal.entry.size() > options_.max_pending_bytes) {
+  const std::size_t bytes = proposal.entry.size();
+  // Big ones leave a quarter to small ones.
+  const std::size_t bound =
+      bytes > kSmallProposalBytes ? options_.max_pending_bytes / 4 * 3 : options_.max_pending_bytes;
+  if (waiters_.size() >= options_.max_pending_proposals || pending_bytes_ + bytes > bound) {
     return errors::too_many_requests();
   }
   if (log_.is_full()) return errors::no_space();
@@ -148,8 +153,10 @@ void Core::propose_internally(codec::CommandField field, const Bytes& body) {
   internal_proposals_.push_back({codec::encode_internal(ids_.next(), field, body), Term()});
 }
 
-void Core::propose_as_leader(codec::CommandField field, const Bytes& body) {
-  internal_proposals_.push_back({codec::encode_internal(ids_.next(), field, body), raft_->term()});
+void Core::propose_as_leader(codec::CommandField field, const Bytes& body,
+                             const codec::Sender& sender) {
+  internal_proposals_.push_back(
+      {codec::encode_internal(ids_.next(), field, body, sender), raft_->term()});
 }
 
 void Core::submit_internal_proposals() {
@@ -262,6 +269,7 @@ absl::Status Core::turn(Time now) {
   publish();
   if (!install_) step_compaction(now);  // between batches: it stages deletes of its own
   reads_.release(machine_->store().applied_index());
+  entry_readers_.serve(raft_->log(), raft_->applied(), now);
   // Deadlines of answered proposals at the front are only in the way.
   while (!deadlines_.empty() && !waiters_.contains(deadlines_.front().id)) deadlines_.pop_front();
   return absl::OkStatus();
@@ -298,7 +306,8 @@ absl::Status Core::run_raft(Time now) {
 /// Makes durable what raft handed out, and sends what vouches for it.
 absl::Status Core::write_log(Time now) {
   std::optional<wal::SnapshotMarker> marker;
-  if (durable_index_.value >= marked_index_.value + options_.catch_up_entries) {
+  const std::uint64_t behind = std::max<std::uint64_t>(entries_to_keep(), 1);
+  if (durable_index_.value >= marked_index_.value + behind) {
     const bool past = planted(Mutant::kLogTrimmedPastEngine);
     marker = wal::SnapshotMarker{{raft_->conf(), past ? machine_->applied_index() : durable_index_,
                                   past ? machine_->applied_term() : durable_term_},
@@ -353,8 +362,39 @@ absl::Status Core::apply_normal(const raft::Entry& entry, Time now) {
   const Time applied_at = clock_.monotonic();
   observer_.command_applied(command, *outcome,
                             applied_at - std::exchange(last_applied_at_, applied_at));
+  if (std::holds_alternative<statemachine::AuthRequest>(command.body)) {
+    keep_tokens(command, *outcome);
+  }
   answer(command.id, Applied{*std::move(outcome), raft_->term(), entry.index});
   return absl::OkStatus();
+}
+
+/// What a login gave out is good from now on, and what belongs to a user who is another now, or to
+/// no one, is not.
+void Core::keep_tokens(const statemachine::Command& command, const statemachine::Outcome& outcome) {
+  if (tokens_ == nullptr || !outcome.status.ok()) return;
+  const auto& request = std::get<statemachine::AuthRequest>(command.body).body;
+  if (const auto* login = std::get_if<statemachine::AuthenticateOutcome>(&outcome.body)) {
+    if (!login->simple_token.empty()) tokens_->keep(login->simple_token, login->user);
+  } else if (const auto* gone = std::get_if<statemachine::UserDeleteRequest>(&request)) {
+    tokens_->forget_user(gone->name);
+  } else if (const auto* other = std::get_if<statemachine::UserChangePasswordRequest>(&request)) {
+    tokens_->forget_user(other->name);
+  } else if (std::holds_alternative<statemachine::AuthDisableRequest>(request)) {
+    tokens_->forget_all();
+  }
+}
+
+/// Before any view of what was applied after the change, and told to the watchers, some of whom may
+/// not go on.
+void Core::publish_auth() {
+  const std::shared_ptr<const auth::AuthState> state = machine_->auth();
+  if (state == auth_.get()) return;
+  auth_.set(state);
+  observer_.auth_changed(*state);
+  for (const Subscriber& subscriber : subscribers_) {
+    subscriber.mailbox->post([deliver = subscriber.deliver] { (*deliver)(nullptr); });
+  }
 }
 
 absl::Status Core::apply_conf_change(const raft::Entry& entry, Time now) {
@@ -364,12 +404,15 @@ absl::Status Core::apply_conf_change(const raft::Entry& entry, Time now) {
                                             entry.index.value, " can't be read: ", status.message(),
                                             ". This member stops rather than skip it."));
   }
+  const bool promotes = change.type == raft::ConfChangeType::kAddVoter &&
+                        machine_->cluster()->members.contains(change.node);
   absl::StatusOr<statemachine::ConfChangeOutcome> outcome = machine_->apply_conf_change(
       entry.index, entry.term,
       {static_cast<statemachine::ConfChangeType>(change.type), change.node, change.context});
   if (!outcome.ok()) return outcome.status();
   if (!outcome->status.ok()) change.node = MemberId();
   raft_->apply_conf_change(change);
+  if (promotes && raft_->role() == raft::Role::kLeader) observer_.learner_promoted(outcome->status);
   if (outcome->status.ok()) membership_changed(now);
   Applied applied = failed(outcome->status);
   applied.index = entry.index;
@@ -396,6 +439,7 @@ void Core::publish() {
   const bool linearizable = raft_->role() == raft::Role::kLeader && is_alone && is_newest;
   machine_->store().set_flags((linearizable ? Node::kViewIsLinearizable : 0) |
                               (machine_->applied_index() ? Node::kViewHasState : 0));
+  publish_auth();
   if (const std::shared_ptr<const watch::EventBatch> events = machine_->end_batch()) {
     for (const Subscriber& subscriber : subscribers_) {
       subscriber.mailbox->post([deliver = subscriber.deliver, events]() { (*deliver)(events); });
@@ -493,6 +537,7 @@ NodeStatus Core::status() const {
   for (const auto& [type, member] : machine_->cluster()->alarms) {
     status.alarms.push_back({member, type});
   }
+  status.disk_full = log_.is_full() || engine_full_;
   status.proposals_pending = waiters_.size();
   status.proposals_committed = proposals_committed_;
   status.proposals_failed = proposals_failed_;
@@ -508,6 +553,7 @@ void Core::stop() {
   unsubmitted_.clear();
   unsubmitted_changes_.clear();
   reads_.fail_all(errors::stopped());
+  entry_readers_.fail_all(errors::stopped());
   for (WaitingTransfer& transfer : std::exchange(transfers_, {})) {
     transfer.mailbox->post(
         [done = std::move(transfer.done)]() mutable { done(errors::stopped()); });

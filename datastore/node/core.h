@@ -15,9 +15,11 @@
 #include "absl/status/status.h"
 #include "datastore/base/ids.h"
 #include "datastore/codec/internal_request.h"
+#include "datastore/crypto/simple_tokens.h"
 #include "datastore/mvcc/compaction.h"
 #include "datastore/mvcc/store.h"
 #include "datastore/node/core_observer.h"
+#include "datastore/node/entry_readers.h"
 #include "datastore/node/linearizable_reads.h"
 #include "datastore/node/log_writer.h"
 #include "datastore/node/node.h"
@@ -61,6 +63,9 @@ struct CoreOptions {
   std::uint64_t catch_up_entries = 5000;
   /// And bytes of them, whatever their number.
   std::size_t catch_up_bytes = std::size_t{64} << 20;
+  /// Above this many bytes on disk, or with the disk full, the log gives up all that the engine
+  /// has.
+  std::uint64_t max_log_bytes = std::uint64_t{256} << 20;
   /// Keys of one compaction step, and the rest after it: traffic goes first.
   std::size_t compaction_step_entries = 1000;
   Time compaction_pause = std::chrono::milliseconds(10);
@@ -101,6 +106,8 @@ class Core {
     const ports::Clock* clock;  // to measure with and to name members by, never to decide
     RequestIds* ids;
     Peers* peers = nullptr;  // null: there will never be any
+    /// Told of logins and of users who go; null: nobody asks for tokens.
+    crypto::SimpleTokens* tokens = nullptr;
     /// Brings an answer of Peers' to this thread. Any thread; dropped once the member stops.
     std::function<void(CoreTask)> post;
   };
@@ -180,6 +187,8 @@ class Core {
   void describe_state(raft::Message& message) const;
   /// The log may be trimmed below this index (wal::Wal::trim_before, on the background thread).
   Index trim_below() const;
+  /// How many entries that the engine has the log on disk keeps.
+  std::uint64_t entries_to_keep() const;
   wal::Wal& wal() { return log_.wal(); }
 
   /// The compaction that some thread with a Reader should read on (CompactionJob::read), or null;
@@ -199,6 +208,7 @@ class Core {
   // --- questions ------------------------------------------------------------------------------
 
   statemachine::StateMachine& machine() { return *machine_; }
+  const AuthSource& auth() const { return auth_; }
   const raft::Raft& raft() const { return *raft_; }
   bool drain_in_flight() const { return drain_in_flight_; }
   /// Its removal was applied at this time: it has nothing more to say.
@@ -206,6 +216,11 @@ class Core {
   /// Without sizes: those are the engine's.
   NodeStatus status() const;
   std::shared_ptr<const ClusterInfo> cluster_info() const;
+  /// See Node::applied_entries.
+  void applied_entries(Index after, std::size_t max_bytes, EntriesDone done, Mailbox& mailbox,
+                       Time deadline) {
+    entry_readers_.add(after, max_bytes, std::move(done), mailbox, deadline);
+  }
   void await_compaction(Revision revision, absl::AnyInvocable<void(absl::Status)> done,
                         Mailbox& mailbox);
   /// Answers everything that waits with errors::stopped.
@@ -265,6 +280,8 @@ class Core {
   absl::Status apply(absl::Span<const raft::Entry> committed, Time now);
   absl::Status apply_normal(const raft::Entry& entry, Time now);
   absl::Status apply_conf_change(const raft::Entry& entry, Time now);
+  void keep_tokens(const statemachine::Command& command, const statemachine::Outcome& outcome);
+  void publish_auth();
   void on_leadership(Term term, Time now);
   bool takes_proposals() const;
   void await(std::uint64_t id, ProposalDone done, Mailbox* mailbox, std::size_t bytes, Time now);
@@ -291,7 +308,8 @@ class Core {
 
   void propose_internally(codec::CommandField field, const Bytes& body);
   /// What only the leader of this term may decide: dropped, not forwarded, once it leads no more.
-  void propose_as_leader(codec::CommandField field, const Bytes& body);
+  void propose_as_leader(codec::CommandField field, const Bytes& body,
+                         const codec::Sender& sender = {});
   void submit_internal_proposals();
   void expire_leases(Time now);
   void revoke_expired(Time now);
@@ -325,6 +343,8 @@ class Core {
 
   RequestIds& ids_;
   Peers* const peers_;
+  crypto::SimpleTokens* const tokens_;
+  AuthSource auth_;
   const std::function<void(CoreTask)> post_;
 
   absl::flat_hash_map<std::uint64_t, Waiter> waiters_;
@@ -336,6 +356,7 @@ class Core {
   std::deque<Unsubmitted> unsubmitted_;
   std::deque<Unsubmitted> unsubmitted_changes_;
   LinearizableReads reads_;
+  EntryReaders entry_readers_;
   std::vector<Subscriber> subscribers_;
   std::vector<WaitingCompaction> waiting_compactions_;
 
@@ -369,6 +390,7 @@ class Core {
   bool drain_in_flight_ = false;
   Time last_drain_{0};
   bool drain_failed_ = false;
+  bool engine_full_ = false;  // its last commit, or the install of a state, found the disk full
   Time last_expiry_scan_{0};
   std::optional<Time> next_revokes_;
   Index durable_index_;  // what the engine holds

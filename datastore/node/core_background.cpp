@@ -39,6 +39,7 @@ std::optional<mvcc::DrainBatch> Core::take_drain(Time now, bool all) {
 void Core::drained(mvcc::DrainBatch batch, absl::Status status) {
   drain_in_flight_ = false;
   drain_failed_ = !status.ok();
+  engine_full_ = absl::IsResourceExhausted(status);
   if (drain_failed_) {
     machine_->store().drain_failed(std::move(batch));
     return;
@@ -55,7 +56,14 @@ Index Core::trim_below() const {
   const std::uint64_t durable = planted(Mutant::kLogTrimmedPastEngine)
                                     ? machine_->applied_index().value
                                     : durable_index_.value;
-  return Index(durable > options_.catch_up_entries ? durable - options_.catch_up_entries : 0);
+  const std::uint64_t keep = entries_to_keep();
+  return Index(durable > keep ? durable - keep : 0);
+}
+
+std::uint64_t Core::entries_to_keep() const {
+  const bool has_no_room = log_.is_full() || engine_full_;
+  const bool is_large = log_.wal().size_bytes() > options_.max_log_bytes;
+  return has_no_room || is_large ? 0 : options_.catch_up_entries;
 }
 
 // --- compaction: deletes in small steps between turns --------------------------------------------

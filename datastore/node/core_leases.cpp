@@ -9,11 +9,11 @@ namespace holdfast::node {
 
 namespace {
 /// Leases that expire together are revoked a few at a time, so that what clients ask for meanwhile
-/// waits for a few and not for all.
-constexpr std::size_t kMaxRevokesPerStep = 256;
+/// waits for a few and not for all: a third of a millisecond's worth, 12,800 a second at most.
+constexpr std::size_t kMaxRevokesPerStep = 64;
 constexpr Time kPauseBetweenRevokes = std::chrono::milliseconds(5);
 /// Nor are more proposed while so many entries wait to be applied.
-constexpr std::uint64_t kMaxUnapplied = 4 * kMaxRevokesPerStep;
+constexpr std::uint64_t kMaxUnapplied = 1024;
 }  // namespace
 
 void Core::renew_lease(LeaseId lease, Time now, RenewDone done) {
@@ -61,9 +61,13 @@ void Core::revoke_expired(Time now) {
   const std::uint64_t unapplied = raft_->log().last_index().value - machine_->applied_index().value;
   std::vector<LeaseId> expired;
   if (unapplied < kMaxUnapplied) expired = lessor.expired(now, kMaxRevokesPerStep);
+  // In root's name: nobody else may always write what hangs on a lease.
+  const std::shared_ptr<const auth::AuthState> auth = machine_->auth();
+  const codec::Sender sender =
+      auth->enabled() ? codec::Sender{auth::kRoot, auth->revision()} : codec::Sender();
   for (const LeaseId lease : expired) {
     observer_.lease_expired(lease);
-    propose_as_leader(codec::CommandField::kLeaseRevoke, codec::encode_lease_revoke(lease));
+    propose_as_leader(codec::CommandField::kLeaseRevoke, codec::encode_lease_revoke(lease), sender);
   }
   const bool there_may_be_more = expired.size() == kMaxRevokesPerStep || unapplied >= kMaxUnapplied;
   if (there_may_be_more) next_revokes_ = now + kPauseBetweenRevokes;

@@ -128,7 +128,10 @@ void Core::promote_member(MemberId id, MembershipDone done, Mailbox& mailbox, Ti
   } else if (options_.strict_reconfig_check) {
     status = may_promote_member(*cluster_info());
   }
-  if (!status.ok()) return node::answer(std::move(done), mailbox, status);
+  if (!status.ok()) {
+    observer_.learner_promoted(status);
+    return node::answer(std::move(done), mailbox, status);
+  }
   raft::ConfChange change;
   change.type = raft::ConfChangeType::kAddVoter;
   change.node = id;

@@ -12,8 +12,6 @@
 
 namespace holdfast::node {
 
-using Time = std::chrono::nanoseconds;
-
 /// What core tells whoever measures and logs. Called on the node's thread; must be quick.
 class CoreObserver {
  public:
@@ -29,6 +27,9 @@ class CoreObserver {
   /// One of them, a command; `took` is the time since the one before.
   virtual void command_applied(const statemachine::Command& /*command*/,
                                const statemachine::Outcome& /*outcome*/, Time /*took*/) {}
+  /// As leader: a learner became a voter, or could not for a reason of the API.
+  virtual void learner_promoted(const absl::Status& /*outcome*/) {}
+  virtual void auth_changed(const auth::AuthState& /*state*/) {}
   virtual void membership_changed(const ClusterInfo& /*cluster*/) {}
   virtual void lease_expired(LeaseId /*lease*/) {}
   virtual void compaction_scheduled(Revision /*revision*/) {}

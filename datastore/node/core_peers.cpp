@@ -171,7 +171,8 @@ std::optional<SnapshotInstall> Core::take_install(Time now) {
 }
 
 absl::Status Core::installed(const absl::Status& status, Time now) {
-  if (absl::IsResourceExhausted(status)) {
+  engine_full_ = absl::IsResourceExhausted(status);
+  if (engine_full_) {
     // Nothing has changed, and there is no way back to the state before: only waiting is safe.
     install_is_taken_ = false;
     install_again_at_ = now + kInstallAgainAfter;
@@ -180,7 +181,12 @@ absl::Status Core::installed(const absl::Status& status, Time now) {
   }
   if (!status.ok()) return status;
   install_again_at_.reset();
-  if (absl::Status reloaded = machine_->reload(); !reloaded.ok()) return reloaded;
+  // Tokens of users who came or went in what was skipped: whoever still may logs in again.
+  if (tokens_ != nullptr) tokens_->forget_all();
+  const auto before_readers_see_it = [this] { publish_auth(); };
+  if (absl::Status reloaded = machine_->reload(before_readers_see_it); !reloaded.ok()) {
+    return reloaded;
+  }
   durable_index_ = machine_->applied_index();
   durable_term_ = machine_->applied_term();
   obsolete_files_.push_back(std::move(install_->file));

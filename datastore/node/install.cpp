@@ -20,9 +20,24 @@ absl::Status cannot_be_installed(const std::string& file, const absl::Status& wh
       ". Remove this member from its cluster and the data directory, and add it anew."));
 }
 
+/// Where files can't be mapped, because they are sealed.
+absl::Status install_by_pages(ports::Disk& disk, const std::string& file,
+                              const raft::SnapshotMetadata& snapshot, ports::KvBackend& backend) {
+  const absl::StatusOr<std::unique_ptr<ports::File>> opened =
+      disk.open(file, ports::Disk::Open::kRead);
+  if (!opened.ok()) return opened.status();
+  const absl::StatusOr<std::unique_ptr<storage::BboltReader>> database =
+      storage::BboltReader::from_file(**opened, file, {});
+  if (!database.ok()) return database.status();
+  return storage::install_snapshot(**database, backend, snapshot.index, snapshot.term).status();
+}
+
 absl::Status install(ports::Disk& disk, const std::string& file,
                      const raft::SnapshotMetadata& snapshot, ports::KvBackend& backend) {
   const absl::StatusOr<std::unique_ptr<ports::FileContent>> content = disk.map(file);
+  if (absl::IsUnimplemented(content.status())) {
+    return install_by_pages(disk, file, snapshot, backend);
+  }
   if (!content.ok()) return content.status();
   const absl::StatusOr<std::unique_ptr<storage::BboltReader>> database =
       storage::BboltReader::from_bytes((*content)->bytes(), file, {});

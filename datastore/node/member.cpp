@@ -46,6 +46,7 @@ std::unique_ptr<Member> Member::start(MemberOptions options, Bootstrapped bootst
                   .clock = &member->clock_,
                   .ids = &member->ids_,
                   .peers = member->peers_,
+                  .tokens = member->tokens_ == nullptr ? nullptr : &member->tokens_->simple(),
                   .post = [raw = member.get()](CoreTask task) { raw->enqueue(std::move(task)); }},
       now);
   member->views_ = &member->core_->machine().store().views();
@@ -65,6 +66,7 @@ Member::Member(MemberOptions options, MemberParts parts, MemberId self)
       clock_(*parts.clock),
       observer_(*parts.observer),
       peers_(parts.peers),
+      tokens_(parts.tokens),
       on_fatal_(std::move(parts.on_fatal)),
       ids_(self, parts.clock->unix_milliseconds()) {
 }
@@ -187,15 +189,18 @@ void Member::take_inbox(Time now) {
   for (CoreTask& task : tasks) task(*core_, now);
   for (Submission& submission : submissions) held_.push_back(std::move(submission));
   std::size_t taken = 0;
+  std::size_t taken_bytes = 0;
   while (!held_.empty() && core_->accepts_proposals()) {
     Submission submission = std::move(held_.front());
     held_.pop_front();
     taken += submission.proposals.size();
+    taken_bytes += submission.size_bytes;
     core_->propose(std::move(submission.proposals), *submission.mailbox, now);
   }
   if (taken > 0) {
     const std::lock_guard lock(inbox_mutex_);
     inbox_proposals_ -= taken;
+    inbox_bytes_ -= taken_bytes;
   }
 }
 
@@ -207,6 +212,7 @@ void Member::expire_submissions(Time now) {
     {
       const std::lock_guard lock(inbox_mutex_);
       inbox_proposals_ -= submission.proposals.size();
+      inbox_bytes_ -= submission.size_bytes;
     }
     for (Proposal& proposal : submission.proposals) {
       Applied applied;
@@ -359,25 +365,54 @@ bool Member::enqueue(CoreTask task) {
 }
 
 void Member::propose(std::vector<Proposal> proposals, Mailbox& mailbox) {
-  absl::Status refusal;
+  absl::Status refusal = errors::too_many_requests();
+  std::vector<Proposal> refused;
   bool wake = false;
   {
     const std::lock_guard lock(inbox_mutex_);
     if (stopping_) {
       refusal = errors::stopped();
-    } else if (inbox_proposals_ + proposals.size() > options_.max_inbox) {
-      refusal = errors::too_many_requests();
-    } else {
+      refused.swap(proposals);
+    }
+    const std::size_t size_bytes = refuse_beyond_bound(proposals, refused);
+    if (!proposals.empty()) {
       inbox_proposals_ += proposals.size();
-      submissions_.push_back({std::move(proposals), &mailbox, clock_.monotonic()});
+      inbox_bytes_ += size_bytes;
+      submissions_.push_back({std::move(proposals), &mailbox, clock_.monotonic(), size_bytes});
       wake = thread_waits_;
     }
   }
   if (wake) inbox_wake_.notify_one();
-  if (refusal.ok()) return;
+  refuse(std::move(refused), mailbox, refusal);
+}
+
+std::size_t Member::refuse_beyond_bound(std::vector<Proposal>& proposals,
+                                        std::vector<Proposal>& refused) {
+  std::size_t size_bytes = 0;
+  for (const Proposal& proposal : proposals) size_bytes += proposal.entry.size();
+  const std::size_t for_big_ones = options_.max_inbox_bytes / 4 * 3;
+  if (inbox_bytes_ + size_bytes <= for_big_ones &&
+      inbox_proposals_ + proposals.size() <= options_.max_inbox) {
+    return size_bytes;
+  }
+  std::vector<Proposal> taken;
+  size_bytes = 0;
+  for (Proposal& proposal : proposals) {
+    const std::size_t bytes = proposal.entry.size();
+    const std::size_t bound = bytes > kSmallProposalBytes ? for_big_ones : options_.max_inbox_bytes;
+    const bool fits = inbox_bytes_ + size_bytes + bytes <= bound &&
+                      inbox_proposals_ + taken.size() < options_.max_inbox;
+    if (fits) size_bytes += bytes;
+    (fits ? taken : refused).push_back(std::move(proposal));
+  }
+  proposals = std::move(taken);
+  return size_bytes;
+}
+
+void Member::refuse(std::vector<Proposal> proposals, Mailbox& mailbox, const absl::Status& why) {
   for (Proposal& proposal : proposals) {
     Applied applied;
-    applied.outcome.status = refusal;
+    applied.outcome.status = why;
     applied.term = term();
     post_answer(mailbox, std::move(proposal.done), std::move(applied));
   }

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "datastore/crypto/tokens.h"
 #include "datastore/node/bootstrap.h"
 #include "datastore/node/core.h"
 #include "datastore/node/node.h"
@@ -26,6 +27,8 @@ struct MemberOptions {
   std::size_t max_queued_reads = 4096;
   /// Proposals and other work waiting for the node's thread.
   std::size_t max_inbox = 1 << 17;
+  /// Bytes of them; big ones leave a quarter to small ones.
+  std::size_t max_inbox_bytes = std::size_t{512} << 20;
   /// Messages of peers waiting for it.
   std::size_t max_messages = 1 << 14;
   /// Free bytes in the engine's file that start giving pages back.
@@ -50,6 +53,8 @@ struct MemberParts {
   MemberObserver* observer;
   /// Null for a member that will never have peers.
   Peers* peers = nullptr;
+  /// Null: no token is ever good here.
+  crypto::Tokens* tokens = nullptr;
   /// Called, on the node's or the background thread, when the member can't go on; it should end
   /// the process after logging.
   std::function<void(const absl::Status&)> on_fatal;
@@ -79,6 +84,7 @@ class Member final : public Node, public PeerPort {
   NodeStatus status() const override;
   Term term() const override { return Term(term_.load(std::memory_order_relaxed)); }
   void propose(std::vector<Proposal> proposals, Mailbox& mailbox) override;
+  const AuthSource& auth() const override { return core_->auth(); }
   const mvcc::ViewSource& views() override { return *views_; }
   ports::KvBackend& backend() override { return backend_; }
   void read_index(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) override;
@@ -93,13 +99,18 @@ class Member final : public Node, public PeerPort {
   void lease_time_to_live(LeaseId id, bool keys,
                           absl::AnyInvocable<void(absl::StatusOr<LeaseTimes>)> done,
                           Mailbox& mailbox) override;
-  void lease_list(absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
+  void lease_list(KeyCheck check,
+                  absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
+                  Mailbox& mailbox) override;
+  void lease_keys(LeaseId id, absl::AnyInvocable<void(absl::StatusOr<std::vector<Bytes>>)> done,
                   Mailbox& mailbox) override;
   void snapshot(absl::AnyInvocable<void(absl::StatusOr<BackendSnapshot>)> done,
                 Mailbox& mailbox) override;
   void hash(absl::AnyInvocable<void(absl::StatusOr<HashResult>)> done, Mailbox& mailbox) override;
   void hash_kv(std::int64_t revision, absl::AnyInvocable<void(absl::StatusOr<HashResult>)> done,
                Mailbox& mailbox) override;
+  void applied_entries(Index after, std::size_t max_bytes, Time patience, EntriesDone done,
+                       Mailbox& mailbox) override;
   void await_compaction(Revision revision, absl::AnyInvocable<void(absl::Status)> done,
                         Mailbox& mailbox) override;
   void defragment(absl::AnyInvocable<void(absl::Status)> done, Mailbox& mailbox) override;
@@ -110,7 +121,8 @@ class Member final : public Node, public PeerPort {
   void remove_member(MemberId id, MembershipDone done, Mailbox& mailbox) override;
   void update_member(MemberId id, std::vector<std::string> peer_urls, MembershipDone done,
                      Mailbox& mailbox) override;
-  void promote_member(MemberId id, MembershipDone done, Mailbox& mailbox) override;
+  void promote_member(MemberId id, std::string token, MembershipDone done,
+                      Mailbox& mailbox) override;
 
   void step(std::vector<raft::Message> messages) override;
   void report_unreachable(MemberId peer) override;
@@ -124,13 +136,15 @@ class Member final : public Node, public PeerPort {
   void time_to_live_as_leader(LeaseId id, bool keys,
                               absl::AnyInvocable<void(absl::StatusOr<LeaseTimes>)> done,
                               Mailbox& mailbox) override;
-  void promote_as_leader(MemberId id, MembershipDone done, Mailbox& mailbox) override;
+  void promote_as_leader(MemberId id, std::string token, MembershipDone done,
+                         Mailbox& mailbox) override;
 
  private:
   struct Submission {
     std::vector<Proposal> proposals;
     Mailbox* mailbox;
     Time submitted;
+    std::size_t size_bytes;
   };
   struct Defragmentation {
     Bytes next_key;
@@ -183,9 +197,13 @@ class Member final : public Node, public PeerPort {
   template <class Value, class Ask>
   void ask_leader(absl::AnyInvocable<void(absl::StatusOr<Value>)> done, Mailbox& mailbox, Ask ask);
   void defragment_step(std::shared_ptr<Defragmentation> work);
+  absl::Status check_administrator(const std::string& token) const;
   void publish_status();
   /// Runs `task` on the node's thread; false when it was refused: stopped, or the inbox is full.
   bool enqueue(CoreTask task);
+  /// With the inbox locked: moves what does not fit out of `proposals`. The bytes of the rest.
+  std::size_t refuse_beyond_bound(std::vector<Proposal>& proposals, std::vector<Proposal>& refused);
+  void refuse(std::vector<Proposal> proposals, Mailbox& mailbox, const absl::Status& why);
   void answer_all_stopped();
   void drain_the_rest();
 
@@ -195,6 +213,7 @@ class Member final : public Node, public PeerPort {
   const ports::Clock& clock_;
   MemberObserver& observer_;
   Peers* const peers_;
+  crypto::Tokens* const tokens_;
   std::function<void(const absl::Status&)> on_fatal_;
   InPlaceMailbox in_place_;
   RequestIds ids_;
@@ -208,6 +227,7 @@ class Member final : public Node, public PeerPort {
   std::vector<raft::Message> messages_;
   std::optional<FinishedDrain> finished_drain_;
   std::size_t inbox_proposals_ = 0;
+  std::size_t inbox_bytes_ = 0;
   bool stopping_ = false;
   bool thread_waits_ = false;
 

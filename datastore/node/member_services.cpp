@@ -124,11 +124,32 @@ void Member::time_to_live_as_leader(LeaseId id, bool keys,
   if (!taken) shared.answer(mailbox, errors::stopped());
 }
 
-void Member::lease_list(absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
+void Member::lease_list(KeyCheck check,
+                        absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
                         Mailbox& mailbox) {
   const SharedDone<std::vector<LeaseId>> shared(std::move(done));
-  const bool taken = enqueue([shared, &mailbox](Core& core, Time) {
-    shared.answer(mailbox, core.machine().lessor().list());
+  const bool taken = enqueue([check = std::move(check), shared, &mailbox](Core& core, Time) {
+    const lease::Lessor& lessor = core.machine().lessor();
+    std::vector<LeaseId> leases = lessor.list();
+    if (check != nullptr) {
+      for (const LeaseId lease : leases) {
+        for (const Bytes& key : lessor.keys_of(lease)) {
+          absl::Status status = check(key);
+          if (!status.ok()) return shared.answer(mailbox, std::move(status));
+        }
+      }
+    }
+    shared.answer(mailbox, std::move(leases));
+  });
+  if (!taken) shared.answer(mailbox, errors::stopped());
+}
+
+void Member::lease_keys(LeaseId id,
+                        absl::AnyInvocable<void(absl::StatusOr<std::vector<Bytes>>)> done,
+                        Mailbox& mailbox) {
+  const SharedDone<std::vector<Bytes>> shared(std::move(done));
+  const bool taken = enqueue([id, shared, &mailbox](Core& core, Time) {
+    shared.answer(mailbox, core.machine().lessor().keys_of(id));
   });
   if (!taken) shared.answer(mailbox, errors::stopped());
 }
@@ -168,6 +189,15 @@ void Member::hash_kv(std::int64_t revision,
     shared.answer(mailbox, hash_keys(views(), revision));
   });
   if (!submitted.ok()) shared.answer(mailbox, submitted);
+}
+
+void Member::applied_entries(Index after, std::size_t max_bytes, Time patience, EntriesDone done,
+                             Mailbox& mailbox) {
+  const SharedDone<std::vector<raft::Entry>> shared(std::move(done));
+  const bool taken = enqueue([after, max_bytes, patience, shared, &mailbox](Core& core, Time now) {
+    core.applied_entries(after, max_bytes, std::move(*shared.done), mailbox, now + patience);
+  });
+  if (!taken) shared.answer(mailbox, errors::stopped());
 }
 
 void Member::await_compaction(Revision revision, absl::AnyInvocable<void(absl::Status)> done,
@@ -289,22 +319,36 @@ void Member::update_member(MemberId id, std::vector<std::string> peer_urls, Memb
   if (!taken) shared.answer(mailbox, errors::stopped());
 }
 
-void Member::promote_as_leader(MemberId id, MembershipDone done, Mailbox& mailbox) {
+/// As the door checks it, for what a peer forwards.
+absl::Status Member::check_administrator(const std::string& token) const {
+  if (!auth().enabled()) return absl::OkStatus();
+  if (token.empty()) return errors::user_empty();
+  const auto owner = tokens_ == nullptr ? std::nullopt : tokens_->find(token);
+  if (!owner) return errors::invalid_auth_token();
+  return auth().get()->check_admin({owner->user, auth().get()->revision()});
+}
+
+void Member::promote_as_leader(MemberId id, std::string token, MembershipDone done,
+                               Mailbox& mailbox) {
   const SharedDone<MembershipChange> shared(std::move(done));
+  if (absl::Status status = check_administrator(token); !status.ok()) {
+    return shared.answer(mailbox, std::move(status));
+  }
   const bool taken = enqueue([id, shared, &mailbox](Core& core, Time now) {
     core.promote_member(id, std::move(*shared.done), mailbox, now);
   });
   if (!taken) shared.answer(mailbox, errors::stopped());
 }
 
-void Member::promote_member(MemberId id, MembershipDone done, Mailbox& mailbox) {
+void Member::promote_member(MemberId id, std::string token, MembershipDone done, Mailbox& mailbox) {
   ask_leader<MembershipChange>(
-      std::move(done), mailbox, [this, id](Core& core, Time now, MemberId leader, auto heard) {
+      std::move(done), mailbox,
+      [this, id, token = std::move(token)](Core& core, Time now, MemberId leader, auto heard) {
         if (!leader) {
           return core.promote_member(id, std::move(heard), in_place_, now);
         }
         peers_->promote(
-            leader, id,
+            leader, id, token,
             [heard = std::move(heard)](absl::StatusOr<std::vector<MemberInfo>> members) mutable {
               if (!members.ok()) return heard(members.status());
               heard(MembershipChange{{}, *std::move(members)});

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,13 +15,17 @@
 #include "datastore/base/bytes.h"
 #include "datastore/base/ids.h"
 #include "datastore/mvcc/view.h"
+#include "datastore/node/auth_source.h"
 #include "datastore/ports/kv_backend.h"
+#include "datastore/raft/types.h"
 #include "datastore/statemachine/outcome.h"
 #include "datastore/watch/event_batch.h"
 
 /// The façade: what rpc, http and peer see of a member. Everything here may be called from any
 /// thread, never blocks, and answers through a Mailbox on the caller's own thread.
 namespace holdfast::node {
+
+using Time = std::chrono::nanoseconds;
 
 /// Where answers are delivered: an event loop, or a test's queue. Outlives the Node it is given to.
 class Mailbox {
@@ -37,6 +43,9 @@ struct Applied {
   Index index;  // the log index of the command; 0 when it was not applied
 };
 using ProposalDone = absl::AnyInvocable<void(Applied)>;
+
+/// Up to here a proposal counts as small where space runs out.
+inline constexpr std::size_t kSmallProposalBytes = std::size_t{16} * 1024;
 
 struct Proposal {
   /// From Node::next_request_id(); also inside `entry`'s header.
@@ -78,6 +87,8 @@ struct NodeStatus {
   ports::BackendSizes sizes;
   std::int64_t quota_bytes = 0;
   std::vector<statemachine::AlarmOutcome::Alarm> alarms;
+  /// This member's disk had no room for what it was to write last; it tries again.
+  bool disk_full = false;
   std::size_t proposals_pending = 0;
   /// Counters since start.
   std::uint64_t proposals_committed = 0;
@@ -91,6 +102,9 @@ struct LeaseTimes {
   std::int64_t granted_ttl_seconds = 0;
   std::vector<Bytes> keys;  // sorted; only when asked for
 };
+
+/// Whether somebody may know of a key.
+using KeyCheck = std::function<absl::Status(BytesView key)>;
 
 struct HashResult {
   std::uint32_t hash = 0;
@@ -115,6 +129,8 @@ struct MembershipChange {
 };
 using MembershipDone = absl::AnyInvocable<void(absl::StatusOr<MembershipChange>)>;
 
+using EntriesDone = absl::AnyInvocable<void(absl::StatusOr<std::vector<raft::Entry>>)>;
+
 class Node {
  public:
   virtual ~Node() = default;
@@ -125,6 +141,10 @@ class Node {
   virtual NodeStatus status() const = 0;
   /// The raft term for response headers; one atomic load.
   virtual Term term() const = 0;
+
+  // --- authentication -----------------------------------------------------------------------
+  /// Who may do what; lives as long as the node.
+  virtual const AuthSource& auth() const = 0;
 
   // --- writes -------------------------------------------------------------------------------
   /// Takes a whole turn's proposals at once. Each `done` runs exactly once, in `mailbox`: applied,
@@ -150,7 +170,8 @@ class Node {
 
   // --- watch --------------------------------------------------------------------------------
   /// From now on `deliver` runs in `mailbox` for each batch of events, in order, none missing
-  /// after the revision passed to `started`, which runs first. It runs again, with a later
+  /// after the revision passed to `started`, which runs first; null for a batch tells that
+  /// permissions have changed. `started` runs again, with a later
   /// revision, when the leader's state has replaced this member's: the events up to there are
   /// nowhere but in the store's history. Returns a ticket for unsubscribe.
   virtual std::uint64_t subscribe(
@@ -167,7 +188,14 @@ class Node {
   virtual void lease_time_to_live(LeaseId id, bool keys,
                                   absl::AnyInvocable<void(absl::StatusOr<LeaseTimes>)> done,
                                   Mailbox& mailbox) = 0;
-  virtual void lease_list(absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
+  /// Every lease, once `check`, asked on the node's thread for each key on any of them, has been OK
+  /// for all; else its first error. No check: null.
+  virtual void lease_list(KeyCheck check,
+                          absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
+                          Mailbox& mailbox) = 0;
+  /// The keys on a lease as this member has them, sorted; none if it does not know the lease.
+  virtual void lease_keys(LeaseId id,
+                          absl::AnyInvocable<void(absl::StatusOr<std::vector<Bytes>>)> done,
                           Mailbox& mailbox) = 0;
 
   // --- maintenance ----------------------------------------------------------------------------
@@ -188,6 +216,13 @@ class Node {
   virtual void move_leader(MemberId to, absl::AnyInvocable<void(absl::Status)> done,
                            Mailbox& mailbox) = 0;
 
+  // --- the log, for whoever keeps a copy of it --------------------------------------------------
+  /// Entries that this member has applied after `after`, in order: at most `max_bytes` of data, but
+  /// one at least; none once `patience` has passed without any. Errors: OutOfRange if the log no
+  /// longer holds what comes after `after`; too_many_requests; stopped.
+  virtual void applied_entries(Index after, std::size_t max_bytes, Time patience, EntriesDone done,
+                               Mailbox& mailbox) = 0;
+
   // --- membership -----------------------------------------------------------------------------
   // Each is checked as etcd checks it (membership.h), then travels through the log. Errors: etcd's
   // for each reason; timeout: outcome unknown.
@@ -197,8 +232,9 @@ class Node {
   virtual void remove_member(MemberId id, MembershipDone done, Mailbox& mailbox) = 0;
   virtual void update_member(MemberId id, std::vector<std::string> peer_urls, MembershipDone done,
                              Mailbox& mailbox) = 0;
-  /// Asks the leader if this member is not it.
-  virtual void promote_member(MemberId id, MembershipDone done, Mailbox& mailbox) = 0;
+  /// Asks the leader if this member is not it, in the name of whoever `token` stands for.
+  virtual void promote_member(MemberId id, std::string token, MembershipDone done,
+                              Mailbox& mailbox) = 0;
 };
 
 }  // namespace holdfast::node

@@ -62,7 +62,9 @@ class Peers {
   virtual void keep_alive(MemberId leader, LeaseId lease, Done<std::int64_t> done) = 0;
   virtual void time_to_live(MemberId leader, LeaseId lease, bool keys, Done<LeaseTimes> done) = 0;
   /// The members after it. Errors: member_not_found, member_not_learner, learner_not_ready.
-  virtual void promote(MemberId leader, MemberId learner, Done<std::vector<MemberInfo>> done) = 0;
+  /// While authentication is enabled `token` says in whose name; etcd's tokens are forwarded too.
+  virtual void promote(MemberId leader, MemberId learner, std::string token,
+                       Done<std::vector<MemberInfo>> done) = 0;
   /// Errors: compacted, future_revision.
   virtual void hash_kv(MemberId peer, Revision revision, Done<HashResult> done) = 0;
   virtual void version(MemberId peer, Done<PeerVersion> done) = 0;
@@ -95,7 +97,10 @@ class PeerPort {
   virtual void time_to_live_as_leader(LeaseId id, bool keys,
                                       absl::AnyInvocable<void(absl::StatusOr<LeaseTimes>)> done,
                                       Mailbox& mailbox) = 0;
-  virtual void promote_as_leader(MemberId id, MembershipDone done, Mailbox& mailbox) = 0;
+  /// `token` is what came with it, empty for none. Errors: also invalid_auth_token and those of
+  /// AuthState::check_admin().
+  virtual void promote_as_leader(MemberId id, std::string token, MembershipDone done,
+                                 Mailbox& mailbox) = 0;
 };
 
 }  // namespace holdfast::node

@@ -16,7 +16,8 @@ namespace holdfast::node {
 
 /// A few threads for reads too long for an event loop: big ranges, watch history, hashes. Each
 /// thread has its own mvcc::Reader, released while it is idle, so that it pins nothing.
-/// Bounded: at most `max_queued` pieces of work wait.
+/// They run at a lower priority than other threads: what is long may take longer, so that what is
+/// short does not. Bounded: at most `max_queued` pieces of work wait.
 class ReaderPool {
  public:
   using Work = absl::AnyInvocable<void(mvcc::Reader&)>;

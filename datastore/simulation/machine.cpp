@@ -452,7 +452,7 @@ void Machine::subscribe_watches() {
         catch_up_watches();
       },
       [this](std::shared_ptr<const watch::EventBatch> batch) {
-        process_->watches.on_batch(*batch);
+        if (batch != nullptr) process_->watches.on_batch(*batch);
       },
       process_->loop);
 }

@@ -126,7 +126,8 @@ void MachinePeers::time_to_live(MemberId leader, LeaseId lease, bool keys,
 }
 
 /// Here whoever wants a promotion asks the leader itself.
-void MachinePeers::promote(MemberId, MemberId, Done<std::vector<node::MemberInfo>> done) {
+void MachinePeers::promote(MemberId, MemberId, std::string,
+                           Done<std::vector<node::MemberInfo>> done) {
   done(absl::UnavailableError("not simulated"));
 }
 

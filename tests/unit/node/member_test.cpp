@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <future>
+#include <thread>
 
 #include "datastore/base/errors.h"
 #include "datastore/codec/internal_request.h"
@@ -62,7 +64,8 @@ class MemberTest : public ::testing::Test {
     options.core.name = "m";
     options.core.client_urls = {"http://127.0.0.1:2379"};
     options.core.server_version = "3.7.1";
-    options.core.catch_up_entries = 10;
+    options.core.catch_up_entries = catch_up_entries_;
+    options.core.max_log_bytes = max_log_bytes_;
     member_ = Member::start(std::move(options), *std::move(opened),
                             {.backend = &backend_,
                              .disk = &disk_,
@@ -106,6 +109,8 @@ class MemberTest : public ::testing::Test {
     return Bytes(mvcc::parse_key_value(**kv)->value);
   }
 
+  std::uint64_t catch_up_entries_ = 10;
+  std::uint64_t max_log_bytes_ = std::uint64_t{256} << 20;
   std::string directory_;
   platform::PosixDisk disk_;
   platform::OsRandom random_;
@@ -157,6 +162,53 @@ TEST_F(MemberTest, ReplaysFromTheLogWhatTheEngineLacks) {
   backend_.fail_commits(absl::OkStatus());
   start();
   EXPECT_EQ(read("k"), "only in the log");
+}
+
+TEST_F(MemberTest, SaysThatItsDiskIsFullWhileTheEngineFindsNoRoom) {
+  const auto becomes = [this](bool full) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (member_->status().disk_full != full) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return true;
+  };
+  ASSERT_TRUE(put("k", "before").status.ok());
+  backend_.fail_commits(absl::ResourceExhaustedError("full"));
+  ASSERT_TRUE(put("k", "meanwhile").status.ok()) << "the log has room";
+  EXPECT_TRUE(becomes(true));
+  EXPECT_EQ(read("k"), "meanwhile");
+  backend_.fail_commits(absl::OkStatus());
+  EXPECT_TRUE(becomes(false));
+}
+
+TEST_F(MemberTest, ALargeLogGivesUpWhatTheEngineHas) {
+  member_.reset();
+  catch_up_entries_ = 1'000'000;
+  max_log_bytes_ = std::uint64_t{4} << 16;
+  start();
+  const Bytes value(100, 'v');
+  for (int i = 0; i < 5000; ++i) {
+    ASSERT_TRUE(put("k" + std::to_string(i % 50), value).status.ok());
+  }
+  const auto bytes_on_disk = [this] {
+    std::uintmax_t bytes = 0;
+    for (const auto& file : std::filesystem::directory_iterator(directory_ + "/wal")) {
+      std::error_code gone;  // it was given up since it was listed
+      const std::uintmax_t size = file.file_size(gone);
+      if (!gone) bytes += size;
+    }
+    return bytes;
+  };
+  // Trimming follows the engine's commits, which follow writes.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (bytes_on_disk() > max_log_bytes_ + (1 << 16)) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << bytes_on_disk() << " bytes";
+    ASSERT_TRUE(put("last", value).status.ok());
+  }
+  member_.reset();
+  start();
+  EXPECT_EQ(read("k49"), value);
 }
 
 TEST_F(MemberTest, AMemberThatFailedByItselfCanBeDestroyed) {
