@@ -15,7 +15,9 @@ constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr std::chrono::milliseconds kLingerTime{1000};
 /// Buffers read from one connection per turn before the others get theirs.
 constexpr int kReadsPerTurn = 4;
-/// High waters of output written to one connection per turn.
+/// Written in one round, so much makes a connection one that says much.
+constexpr std::size_t kBulkBytes = 64 * 1024;
+/// Small rounds of one connection per turn.
 constexpr int kRoundsPerFlush = 8;
 
 }  // namespace
@@ -157,6 +159,10 @@ void Connection::on_woken() {
   if (phase_ == Phase::kHandshaking) continue_handshake();
 }
 
+void Connection::retire() {
+  if (phase_ == Phase::kServing && !transport_->stays_allowed()) drain();
+}
+
 void Connection::recheck() {
   if (phase_ == Phase::kHandshaking || phase_ == Phase::kClosed) return;
   if (!transport_->still_allowed()) close(transport_->failure());
@@ -165,6 +171,7 @@ void Connection::recheck() {
 void Connection::read_some() {
   for (int i = 0; i < kReadsPerTurn && !input_ended_; ++i) {
     if (session_ != nullptr && !session_->wants_input()) return watch();
+    if (i > 0 && !home_.admit_bulk_read()) return;
     char* buffer = home_.loop.read_buffer();
     const Transport::Result result = transport_->read(buffer, EventLoop::kReadBufferBytes);
     if (result.io == Transport::Io::kWouldBlock) return;
@@ -229,10 +236,16 @@ void Connection::start_session(bool http2) {
 void Connection::flush() {
   if (phase_ != Phase::kServing) return;
   // Until there is nothing to produce or the transport blocks; but a producer that never ends and a
-  // peer that never stops reading must not keep the loop from the others.
+  // peer that never stops reading must not keep the loop from the others, nor must many of them
+  // together: big rounds are counted by the loop, and who gets none goes first next time.
   for (int round = 0; !blocked_; ++round) {
-    if (round == kRoundsPerFlush) return request_flush();
+    if (round == kRoundsPerFlush) return home_.loop.request_flush_last(*this);
+    if (bulky_ && !home_.admit_bulk_round()) {
+      if (round == 0) return request_flush();
+      return home_.loop.request_flush_last(*this);
+    }
     session_->produce();
+    bulky_ = output_.size_bytes() >= kBulkBytes;
     if (output_.empty()) break;
     write_output();
     if (phase_ != Phase::kServing) return;

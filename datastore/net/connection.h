@@ -34,6 +34,8 @@ class Connection final : public IoHandler, public Flushable {
   }
   const std::string& peer() const { return peer_; }
   bool secure() const { return transport_->secure(); }
+  /// See Transport::peer_common_name().
+  std::optional<std::string> peer_common_name() const { return transport_->peer_common_name(); }
   OutputQueue& output() { return output_; }
   bool output_above_high_water() const {
     return output_.size_bytes() >= home_.options.output_high_water_bytes;
@@ -47,6 +49,8 @@ class Connection final : public IoHandler, public Flushable {
   void close_after_output(std::string_view reason);
   /// Begins the graceful end.
   void drain();
+  /// Begins the graceful end if its transport is not going to stay allowed.
+  void retire();
   /// Ends it if its transport is no longer allowed: see Transport::still_allowed().
   void recheck();
   /// Tells the observer that the peer broke a rule.
@@ -97,6 +101,7 @@ class Connection final : public IoHandler, public Flushable {
   Phase phase_ = Phase::kHandshaking;
   bool input_ended_ = false;
   bool blocked_ = false;  // the transport takes no more for now
+  bool bulky_ = false;    // what it says fills rounds: those are shared out
   bool close_after_output_ = false;
   std::string close_reason_;
   std::uint32_t watched_events_ = 0;

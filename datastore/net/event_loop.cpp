@@ -96,6 +96,8 @@ void EventLoop::run_flushes() {
     target->flush();
   }
   flushing_.clear();
+  flushes_.insert(flushes_.end(), flush_last_.begin(), flush_last_.end());
+  flush_last_.clear();
 }
 
 void EventLoop::request_flush(Flushable& target) {
@@ -104,10 +106,16 @@ void EventLoop::request_flush(Flushable& target) {
   flushes_.push_back(&target);
 }
 
+void EventLoop::request_flush_last(Flushable& target) {
+  if (target.flush_requested_) return;
+  target.flush_requested_ = true;
+  flush_last_.push_back(&target);
+}
+
 void EventLoop::cancel_flush(Flushable& target) {
   if (!target.flush_requested_) return;
   target.flush_requested_ = false;
-  for (std::vector<Flushable*>* list : {&flushes_, &flushing_}) {
+  for (std::vector<Flushable*>* list : {&flushes_, &flushing_, &flush_last_}) {
     std::replace(list->begin(), list->end(), &target, static_cast<Flushable*>(nullptr));
   }
 }

@@ -70,6 +70,9 @@ class EventLoop {
   /// Calls target.flush() at the end of this turn, once however often requested; a request made
   /// while flushing counts for the next turn, which then follows at once.
   void request_flush(Flushable& target);
+  /// The same while flushing, for one that has had its share: in the next turn it comes after those
+  /// that asked in this one.
+  void request_flush_last(Flushable& target);
   /// Forgets a request for `target`, which is about to go.
   void cancel_flush(Flushable& target);
 
@@ -118,6 +121,7 @@ class EventLoop {
   std::vector<Task> turn_end_hooks_;
   std::vector<Flushable*> flushes_;
   std::vector<Flushable*> flushing_;
+  std::vector<Flushable*> flush_last_;
   std::vector<Task> deferred_;
   std::unique_ptr<char[]> read_buffer_;
 

@@ -19,6 +19,8 @@ constexpr std::string_view kTooManyRequests =
 constexpr std::string_view kNoRequest =
     "cardinality violation: received no request message from non-client-streaming RPC";
 constexpr std::string_view kContentType = "application/grpc";
+/// One stream's window, unless the client says otherwise.
+constexpr std::size_t kSmallAnswerBytes = 64 * 1024;
 
 nghttp2_nv header(std::string_view name, std::string_view value, std::uint8_t flags) {
   return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
@@ -108,11 +110,23 @@ std::string_view GrpcCall::peer() const {
                             : std::string_view();
 }
 
+std::optional<std::string> GrpcCall::client_common_name() const {
+  if (!stream_.attached()) return std::nullopt;
+  return stream_.session()->connection().peer_common_name();
+}
+
 std::optional<Bytes> GrpcCall::metadata(std::string_view name) const {
   for (const Http2Stream::Header& field : stream_.headers()) {
     if (field.name_view() != name) continue;
     if (is_binary_header(name)) return base64_decode(field.value_view());
     return Bytes(field.value_view());
+  }
+  return std::nullopt;
+}
+
+std::optional<BytesView> GrpcCall::metadata_view(std::string_view name) const {
+  for (const Http2Stream::Header& field : stream_.headers()) {
+    if (field.name_view() == name) return field.value_view();
   }
   return std::nullopt;
 }
@@ -299,9 +313,8 @@ void GrpcCall::dispatch(BytesView message, bool more_follows) {
 }
 
 void GrpcCall::hold(BytesView bytes) {
-  if (!stream_.home().requests.take(bytes.size())) {
-    return fail(absl::ResourceExhaustedError(
-        "grpc: the server holds too many incomplete requests, try again later"));
+  if (!stream_.home().requests.take_piece(held_.size(), bytes.size())) {
+    return fail(errors::too_many_requests());
   }
   held_.append(bytes);
 }
@@ -464,7 +477,7 @@ void GrpcCall::finish(const absl::Status& status, BytesView details, const Metad
     return reset(retry ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR, status.code());
   }
   state_ = State::kFinishing;
-  deadline_timer_.cancel();
+  watch_the_rest();
   if (!headers_sent_) {
     submit_trailers_only(200, status, details, trailers);
   } else if (status.ok() && details.empty() && trailers.empty()) {
@@ -473,6 +486,18 @@ void GrpcCall::finish(const absl::Status& status, BytesView details, const Metad
     stream_.end(Http2Stream::Ending::kTrailers, status_trailers(status, details, trailers));
   }
   report_finished(status.code());
+}
+
+void GrpcCall::abandon(const absl::Status& status) {
+  if (active()) reset(NGHTTP2_REFUSED_STREAM, status.code());
+}
+
+/// A client that takes nothing more of a big answer must not keep it in memory for ever. Small ones
+/// cost little, and mostly are on their way by the next turn: no timer for each of them.
+void GrpcCall::watch_the_rest() {
+  untaken_bytes_ = queued_bytes();
+  if (untaken_bytes_ <= kSmallAnswerBytes) return deadline_timer_.cancel();
+  loop().arm(deadline_timer_, stream_.home().options.connection.answer_stall_timeout);
 }
 
 void GrpcCall::fail(const absl::Status& status) {
@@ -485,6 +510,10 @@ void GrpcCall::end_if_endless() {
 }
 
 void GrpcCall::on_deadline() {
+  if (state_ == State::kFinishing) {
+    if (queued_bytes() < untaken_bytes_) return watch_the_rest();
+    return stream_.reset(NGHTTP2_CANCEL);
+  }
   if (!active()) return;
   if (queued_bytes() == 0 && missing_part_bytes_ == 0) {
     return fail(absl::DeadlineExceededError("context deadline exceeded"));

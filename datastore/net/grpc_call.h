@@ -76,9 +76,13 @@ class GrpcCall {
   EventLoop& loop() const;
   /// The client's address, "host:port" ("[v6]:port"). Empty when the connection has gone.
   std::string_view peer() const;
+  /// The common name in the client's certificate, if its connection showed a good one.
+  std::optional<std::string> client_common_name() const;
   /// The first value of request header `name` (lower case); "-bin" values are decoded. Nothing once
   /// the call is over.
   std::optional<Bytes> metadata(std::string_view name) const;
+  /// The same without a copy, for a name that does not end in "-bin"; until the call is over.
+  std::optional<BytesView> metadata_view(std::string_view name) const;
   /// Every value of it.
   std::vector<Bytes> metadata_all(std::string_view name) const;
   /// When the client stops waiting; the call ends itself then.
@@ -100,6 +104,9 @@ class GrpcCall {
   void send_part(Slice part);
   /// Ends the call. `details` is an encoded google.rpc.Status, or empty. Queued messages go first.
   void finish(const absl::Status& status, BytesView details = {}, const Metadata& trailers = {});
+  /// Ends the call at once: what is queued is dropped, and the client, which has not had a status,
+  /// may try again (REFUSED_STREAM). `status` is for the books.
+  void abandon(const absl::Status& status);
   /// A unary call's answer: one message and OK.
   void send_and_finish(Message message);
 
@@ -157,6 +164,7 @@ class GrpcCall {
   // Ending.
   void fail(const absl::Status& status);
   void reset(std::uint32_t error_code, absl::StatusCode code);
+  void watch_the_rest();
   void tell_cancelled();
   void on_deadline();
   void report_finished(absl::StatusCode code);
@@ -184,7 +192,9 @@ class GrpcCall {
   std::size_t missing_part_bytes_ = 0;  // of a message that was begun
   std::optional<EventLoop::Clock::time_point> deadline_;
   EventLoop::Clock::time_point started_;
+  /// The client's deadline; once the answer is complete, when it is looked whether any is taken.
   Timer deadline_timer_;
+  std::size_t untaken_bytes_ = 0;  // of a complete answer, when it was looked last
   std::uint64_t messages_received_ = 0;
   std::uint64_t messages_sent_ = 0;
   std::uint64_t bytes_received_ = 0;

@@ -15,6 +15,8 @@ std::optional<std::string_view> HttpRequest::header(std::string_view name) const
 
 std::string_view http_reason(int status) {
   switch (status) {
+    case 101:
+      return "Switching Protocols";
     case 200:
       return "OK";
     case 204:

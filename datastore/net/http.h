@@ -27,6 +27,8 @@ struct HttpRequest {
   std::string peer;
   int http_major = 1;
   bool secure = false;  // it came over TLS
+  /// Of the client's certificate, if its connection showed a good one.
+  std::optional<std::string> client_common_name;
 
   /// First value of `name` (lower case), or nothing.
   std::optional<std::string_view> header(std::string_view name) const;
@@ -84,6 +86,11 @@ class HttpHandler {
   virtual void on_request(HttpRequest request, HttpResponderRef responder) = 0;
   /// Whether an HTTP/1.1 request, whose headers have come, goes to on_upload(), not on_request().
   virtual bool takes_uploads(const HttpRequest& /*request*/) const { return false; }
+  /// Whether an HTTP/1.1 request without a body that asks for another protocol gets it: it goes to
+  /// on_upload(), which answers it at once. After HttpResponder::start() with 101 all that the
+  /// connection still carries is the body, for as long as both sides live, and what is written goes
+  /// out as it is; finish() closes the connection.
+  virtual bool takes_upgrade(const HttpRequest& /*request*/) const { return false; }
   /// Takes the body of `request`, which is empty here, as it comes. The answer goes to `responder`
   /// at any time; after one that precedes the body's end the connection closes. Null: the body is
   /// thrown away as it comes.

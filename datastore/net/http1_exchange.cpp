@@ -33,7 +33,11 @@ void Http1Exchange::write_head(int status, const HttpHeaders& headers) {
   } else if (body_follows) {
     keep_alive_ = false;  // the body ends where the connection does
   }
-  if (!keep_alive_) {
+  constexpr int kSwitchingProtocols = 101;
+  if (status == kSwitchingProtocols) {
+    // The handler's headers say what becomes of the connection: nothing follows in HTTP.
+    keep_alive_ = false;
+  } else if (!keep_alive_) {
     head += "connection: close\r\n";
   } else if (!http_1_1_) {
     head += "connection: keep-alive\r\n";

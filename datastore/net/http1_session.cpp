@@ -88,6 +88,7 @@ void Http1Session::parse_held() {
 }
 
 void Http1Session::parse(BytesView input) {
+  if (upgraded_ && upload_ != nullptr) return upload_->on_body(input);
   const std::size_t parsed =
       http_parser_execute(&parser_, &callbacks(), input.data(), input.size());
   const auto error = static_cast<http_errno>(parser_.http_errno);
@@ -96,6 +97,7 @@ void Http1Session::parse(BytesView input) {
   // A whole request: the rest waits for its answer.
   http_parser_pause(&parser_, 0);
   held_ = input.substr(parsed);
+  if (upgraded_) return offer_upgrade();
   if (upload_ != nullptr) {
     end_upload();
   } else {
@@ -122,6 +124,7 @@ void Http1Session::begin_request() {
   request_ = HttpRequest{};
   request_.peer = connection_.peer();
   request_.secure = connection_.secure();
+  request_.client_common_name = connection_.peer_common_name();
   target_.clear();
   header_bytes_ = 0;
   last_was_name_ = false;
@@ -139,6 +142,8 @@ int Http1Session::on_header_bytes(BytesView bytes, bool is_name) {
   // Trailers of a chunked body come here too, and mean nothing to us.
   if (phase_ != Phase::kHeaders) return 0;
   HttpHeaders& headers = request_.headers;
+  // "Name : value" is read in different ways by different servers: by none of ours.
+  if (is_name && bytes.find_first_of(" \t") != bytes.npos) return 1;
   if (is_name && !last_was_name_) headers.emplace_back();
   if (headers.empty()) return 1;
   if (is_name) {
@@ -152,7 +157,8 @@ int Http1Session::on_header_bytes(BytesView bytes, bool is_name) {
 
 int Http1Session::on_headers_complete() {
   phase_ = Phase::kBody;
-  parser_.upgrade = 0;  // we stay with HTTP/1.1, whatever is offered
+  const bool upgrade = parser_.upgrade != 0;
+  parser_.upgrade = 0;  // we stay with HTTP/1.1, unless the handler takes it
   request_.method = http_method_str(static_cast<http_method>(parser_.method));
   split_target(target_, request_.path, request_.query);
   if (parser_.method == HTTP_CONNECT || parser_.method == HTTP_TRACE) {
@@ -165,6 +171,12 @@ int Http1Session::on_headers_complete() {
   }
   const ConnectionLimits& limits = connection_.limits();
   HttpHandler* const handler = connection_.endpoint().http_handler();
+  if (upgrade && handler != nullptr && is_http_1_1() && !names_no_host() && !draining_ &&
+      !has_body() && handler->takes_upgrade(request_)) {
+    upgraded_ = true;
+    parser_.upgrade = 1;  // the request ends with its headers
+    return 0;
+  }
   const bool upload = handler != nullptr && !names_no_host() && handler->takes_uploads(request_);
   const bool has_length = parser_.content_length != ~std::uint64_t{0};
   if (!upload && has_length && parser_.content_length > limits.max_http_body_bytes) {
@@ -204,7 +216,7 @@ int Http1Session::on_body(BytesView bytes) {
     refusal_ = 413;
     return 1;
   }
-  if (!connection_.home().requests.take(bytes.size())) {
+  if (!connection_.home().requests.take_piece(charged_bytes_, bytes.size())) {
     refusal_ = 503;
     return 1;
   }
@@ -234,6 +246,14 @@ void Http1Session::end_upload() {
   let_go_of_upload();
 }
 
+void Http1Session::offer_upgrade() {
+  timer_.cancel();
+  phase_ = Phase::kAnswering;
+  upgraded_ = false;
+  offer_upload(*connection_.endpoint().http_handler());
+  upgraded_ = upload_ != nullptr;
+}
+
 void Http1Session::break_upload() {
   const std::shared_ptr<Http1Exchange> exchange = std::move(exchange_);
   const bool started = exchange->started();
@@ -254,7 +274,7 @@ void Http1Session::pause_upload(bool paused) {
   upload_paused_ = paused;
   if (paused) {
     timer_.cancel();  // it is we who wait
-  } else {
+  } else if (!upgraded_) {
     connection_.loop().arm(timer_, connection_.limits().http_upload_stall_timeout);
   }
   connection_.request_flush();  // parses what waits, and watches the socket or leaves it
@@ -279,7 +299,7 @@ void Http1Session::dispatch() {
 
 void Http1Session::answered(bool keep_alive) {
   exchange_.reset();
-  if (body_incomplete()) {
+  if (body_incomplete() || upgraded_) {
     // An upload answered before its end: the rest of it would have to be read to go on.
     let_go_of_upload();
     timer_.cancel();

@@ -29,11 +29,15 @@ class Http1Session final : public Session {
   bool finished() const override { return closing_ && exchange_ == nullptr; }
   bool wants_input() const override {
     if (upload_ != nullptr) return !upload_paused_ && !closing_;
-    return exchange_ == nullptr && !closing_;
+    // Who asks on and on and takes no answer is not heard.
+    return exchange_ == nullptr && !closing_ && !connection_.output_above_high_water();
   }
 
-  /// What a paused upload has left in the socket is still to be read.
-  bool wants_hang_up() const override { return upload_ == nullptr; }
+  /// What a paused upload, or a client that takes no answers, has left in the socket is still to be
+  /// read.
+  bool wants_hang_up() const override {
+    return upload_ == nullptr && !connection_.output_above_high_water();
+  }
 
   Connection& connection() { return connection_; }
 
@@ -54,12 +58,19 @@ class Http1Session final : public Session {
   /// Offers the request, whose headers are whole, as an upload.
   void offer_upload(HttpHandler& handler);
   void end_upload();
+  /// The request is whole, and what follows belongs to another protocol, if it is taken.
+  void offer_upgrade();
   /// Its bytes make no sense.
   void break_upload();
   /// The request is over, but the upload may be on the stack.
   void let_go_of_upload();
   void pause_upload(bool paused);
   bool is_http_1_1() const { return parser_.http_major == 1 && parser_.http_minor >= 1; }
+  /// Of the request whose headers are whole.
+  bool has_body() const {
+    const bool has_length = parser_.content_length != ~std::uint64_t{0};
+    return (parser_.flags & F_CHUNKED) != 0 || (has_length && parser_.content_length > 0);
+  }
   bool names_no_host() const { return is_http_1_1() && !request_.header("host"); }
   std::shared_ptr<Http1Exchange> open_exchange();
   /// What the client still sends stands between this answer and the next request.
@@ -89,6 +100,8 @@ class Http1Session final : public Session {
   std::shared_ptr<Http1Exchange> exchange_;
   std::unique_ptr<HttpUpload> upload_;  // null again once its body is whole
   bool upload_paused_ = false;
+  /// The upload takes all that comes, unparsed.
+  bool upgraded_ = false;
   Timer timer_;
 };
 

@@ -32,6 +32,7 @@ void Http2Exchange::on_headers(bool end_of_request, bool headers_too_large) {
   request_.method = stream_->method();
   request_.peer = stream_->session()->connection().peer();
   request_.secure = stream_->session()->connection().secure();
+  request_.client_common_name = stream_->session()->connection().peer_common_name();
   request_.http_major = 2;
   split_target(stream_->path(), request_.path, request_.query);
   head_ = request_.method == "HEAD";
@@ -54,7 +55,7 @@ void Http2Exchange::on_data(BytesView chunk) {
     give_back_body();
     return refuse(413, "request body is too large");
   }
-  if (!home_->requests.take(chunk.size())) {
+  if (!home_->requests.take_piece(charged_bytes_, chunk.size())) {
     give_back_body();
     return refuse(503, "the server holds too many requests, try again later");
   }

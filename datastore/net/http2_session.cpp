@@ -1,9 +1,11 @@
 #include "datastore/net/http2_session.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "datastore/base/check.h"
+#include "datastore/base/memory_budget.h"
 #include "datastore/net/text.h"
 
 namespace holdfast::net {
@@ -119,8 +121,15 @@ int Http2Session::on_begin_headers(nghttp2_session*, const nghttp2_frame* frame,
 
 bool Http2Session::answers_pile_up() const {
   const ServerOptions& options = connection_.options();
-  return queued_bytes_ > options.max_connection_queued_bytes ||
-         (queued_bytes_ > 0 && connection_.home().queued_bytes > options.max_loop_queued_bytes);
+  const ServerLoop& home = connection_.home();
+  if (queued_bytes_ > options.max_connection_queued_bytes) return true;
+  const std::size_t share =
+      options.max_loop_queued_bytes / std::max<std::size_t>(home.connections.size(), 1);
+  if (options.memory != nullptr && options.memory->pressure() == MemoryPressure::kCritical) {
+    return queued_bytes_ > std::min(share, options.call_low_water_bytes);
+  }
+  return home.queued_bytes > options.max_loop_queued_bytes &&
+         queued_bytes_ > std::max(share, options.output_high_water_bytes);
 }
 
 void Http2Session::open_stream(std::int32_t stream_id) {

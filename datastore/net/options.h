@@ -4,6 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+namespace holdfast {
+class MemoryBudget;
+}
+
 namespace holdfast::net {
 
 /// Bounds that one listener's connections may have of their own (Endpoint::limits).
@@ -12,6 +16,8 @@ struct ConnectionLimits {
   std::chrono::milliseconds sniff_timeout{10'000};
   /// A connection whose peer takes none of its queued bytes for so long is closed.
   std::chrono::milliseconds write_stall_timeout{60'000};
+  /// For taking something more of an RPC's answer that is complete.
+  std::chrono::milliseconds answer_stall_timeout{60'000};
   /// For a request's line and headers.
   std::chrono::milliseconds http_header_timeout{30'000};
   /// For the whole of a body that is gathered for HttpHandler::on_request().
@@ -48,10 +54,14 @@ struct ServerOptions {
   /// While the streams of a connection have more than this queued, new ones are refused and further
   /// messages fail their calls.
   std::size_t max_connection_queued_bytes = 256 * 1024 * 1024;
-  /// The same for all streams of a loop together: connections with nothing queued are still served.
+  /// The same for all streams of a loop together; it is felt by the connections that have more
+  /// queued than their share of it.
   std::size_t max_loop_queued_bytes = 1024UL * 1024 * 1024;
   /// Header lists, incomplete and undelivered request bytes, by loop; beyond, what grows fails.
   std::size_t max_loop_request_bytes = 512 * 1024 * 1024;
+  /// Tells when memory is short: then a connection may have little queued. Null: it never is.
+  /// Outlives the server.
+  const MemoryBudget* memory = nullptr;
 
   // HTTP/2.
   std::uint32_t max_concurrent_streams = 131'072;

@@ -15,15 +15,29 @@ namespace {
 /// A check may cost a few signatures' verification: this many hold a loop up for some milliseconds.
 constexpr std::size_t kRechecksPerTurn = 16;
 
-void recheck_some(ServerLoop& home, std::vector<Connection*> rest) {
+using Check = void (Connection::*)();
+
+void check_some(ServerLoop& home, Check check, std::vector<Connection*> rest) {
   for (std::size_t i = 0; i < kRechecksPerTurn && !rest.empty(); ++i) {
     Connection* const connection = rest.back();
     rest.pop_back();
-    if (home.connections.contains(connection)) connection->recheck();
+    if (home.connections.contains(connection)) (connection->*check)();
   }
   if (rest.empty()) return;
-  home.loop.post(
-      [&home, rest = std::move(rest)]() mutable { recheck_some(home, std::move(rest)); });
+  home.loop.post([&home, check, rest = std::move(rest)]() mutable {
+    check_some(home, check, std::move(rest));
+  });
+}
+
+void check_all(const std::vector<std::shared_ptr<ServerLoop>>& loops, Check check) {
+  for (const std::shared_ptr<ServerLoop>& home : loops) {
+    home->loop.post([home = home.get(), check] {
+      std::vector<Connection*> all;
+      all.reserve(home->connections.size());
+      for (const auto& [connection, owned] : home->connections) all.push_back(connection);
+      check_some(*home, check, std::move(all));
+    });
+  }
 }
 
 }  // namespace
@@ -127,15 +141,12 @@ void Server::on_every_loop(Action action) {
   for (std::future<void>& each : done) each.wait();
 }
 
+void Server::retire_connections() {
+  check_all(loops_, &Connection::retire);
+}
+
 void Server::recheck_connections() {
-  for (const std::shared_ptr<ServerLoop>& home : loops_) {
-    home->loop.post([home = home.get()] {
-      std::vector<Connection*> all;
-      all.reserve(home->connections.size());
-      for (const auto& [connection, owned] : home->connections) all.push_back(connection);
-      recheck_some(*home, std::move(all));
-    });
-  }
+  check_all(loops_, &Connection::recheck);
 }
 
 void Server::stop(std::chrono::milliseconds grace) {

@@ -51,8 +51,12 @@ class Server {
   /// descriptors or too many connections.
   absl::StatusOr<int> connect_within(std::shared_ptr<const Endpoint> endpoint);
 
-  /// Ends the connections whose transport is no longer allowed (Transport::still_allowed), some at
-  /// a time, so that the others are served in between. Any thread, between start() and stop().
+  /// Tells clients to go whose transport is not going to stay allowed (Transport::stays_allowed):
+  /// GOAWAY, connection: close; calls in flight may finish. Some at a time, so that the others are
+  /// served in between. Any thread, between start() and stop().
+  void retire_connections();
+  /// Ends the connections whose transport is no longer allowed (Transport::still_allowed),
+  /// likewise.
   void recheck_connections();
 
   std::size_t loop_count() const { return loops_.size(); }

@@ -6,6 +6,10 @@ namespace holdfast::net {
 namespace {
 
 constexpr int kHandshakeStepsPerTurn = 4;
+/// Each at most ServerOptions::output_high_water_bytes and a frame.
+constexpr int kBulkRoundsPerTurn = 4;
+/// Of EventLoop::kReadBufferBytes.
+constexpr int kBulkReadsPerTurn = 8;
 
 }  // namespace
 
@@ -28,6 +32,22 @@ bool ServerLoop::admit_handshake_step() {
     handshake_steps_ = 0;
   }
   return handshake_steps_++ < kHandshakeStepsPerTurn;
+}
+
+bool ServerLoop::admit_bulk_round() {
+  begin_bulk_turn();
+  return bulk_rounds_++ < kBulkRoundsPerTurn;
+}
+
+bool ServerLoop::admit_bulk_read() {
+  begin_bulk_turn();
+  return bulk_reads_++ < kBulkReadsPerTurn;
+}
+
+void ServerLoop::begin_bulk_turn() {
+  if (loop.now() == bulk_turn_) return;
+  bulk_turn_ = loop.now();
+  bulk_rounds_ = bulk_reads_ = 0;
 }
 
 }  // namespace holdfast::net

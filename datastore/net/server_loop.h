@@ -75,6 +75,11 @@ struct ServerLoop : std::enable_shared_from_this<ServerLoop> {
   /// Counts a step of a handshake; false when this turn has had enough of them, which are so much
   /// dearer than requests that many at once would keep the others waiting.
   bool admit_handshake_step();
+  /// Counts a round of output of a connection that has much to say; false when this turn has had
+  /// enough of them: a turn must be short for the sake of those who say little.
+  bool admit_bulk_round();
+  /// The same for a further buffer read from a connection that has filled one.
+  bool admit_bulk_read();
   absl::flat_hash_map<Connection*, std::unique_ptr<Connection>> connections;
   /// All loops' connections, shared with the listeners, which refuse beyond max_connections.
   std::shared_ptr<ConnectionCount> connection_count;
@@ -82,6 +87,10 @@ struct ServerLoop : std::enable_shared_from_this<ServerLoop> {
  private:
   EventLoop::Clock::time_point handshake_turn_;
   int handshake_steps_ = 0;  // of that turn
+  EventLoop::Clock::time_point bulk_turn_;
+  int bulk_rounds_ = 0;  // of that turn
+  int bulk_reads_ = 0;
+  void begin_bulk_turn();
 };
 
 }  // namespace holdfast::net

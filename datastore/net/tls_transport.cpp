@@ -111,10 +111,16 @@ class TlsTransport final : public Transport {
     if (state_ == State::kEstablished) say_goodbye();
     ::shutdown(fd_, SHUT_WR);
   }
+  std::optional<std::string> peer_common_name() const override {
+    return session_.peer_common_name();
+  }
   bool still_allowed() override {
     if (session_.still_trusted()) return true;
     fail("the certificate of the other side is no longer trusted");
     return false;
+  }
+  bool stays_allowed() override {
+    return state_ != State::kEstablished || session_.will_stay_trusted();
   }
 
  private:
@@ -334,6 +340,10 @@ class PlainOrTlsTransport final : public Transport {
   void set_waker(std::function<void()> wake) override { wake_ = std::move(wake); }
   bool secure() const override { return inner_ && inner_->secure(); }
   bool still_allowed() override { return !inner_ || inner_->still_allowed(); }
+  bool stays_allowed() override { return !inner_ || inner_->stays_allowed(); }
+  std::optional<std::string> peer_common_name() const override {
+    return inner_ ? inner_->peer_common_name() : std::nullopt;
+  }
   std::string failure() const override { return inner_ ? inner_->failure() : failure_; }
   std::string_view application_protocol() const override {
     return inner_ ? inner_->application_protocol() : std::string_view();

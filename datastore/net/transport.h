@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -58,8 +59,13 @@ class Transport {
   virtual void finish_writing() = 0;
   /// Whether nobody on the way can read or change the bytes.
   virtual bool secure() const { return false; }
+  /// The common name in the certificate that the other end showed and that was found good; nothing
+  /// if it showed none. Once the handshake is done.
+  virtual std::optional<std::string> peer_common_name() const { return std::nullopt; }
   /// False, and useless from then on, if what made the other end trusted holds no more.
   virtual bool still_allowed() { return true; }
+  /// Whether it will be, as far as is known: false gives time for an end in order.
+  virtual bool stays_allowed() { return true; }
   /// Why the last call answered kFailed ("connection reset by peer", "certificate has expired");
   /// empty if there is no more to say. For messages to people.
   virtual std::string failure() const { return {}; }

@@ -6,6 +6,7 @@
 
 #include "datastore/net/connection.h"
 #include "datastore/net/server_loop.h"
+#include "datastore/net/web_socket.h"
 
 namespace holdfast::net {
 
@@ -42,14 +43,41 @@ class EchoUpload final : public HttpUpload {
   HttpResponderRef responder_;
 };
 
+/// A WebSocket that sends back what it is sent.
+class EchoSocket final : public HttpUpload, public WebSocketReader::Receiver {
+ public:
+  explicit EchoSocket(HttpResponderRef responder) : responder_(std::move(responder)) {}
+  void on_body(BytesView bytes) override {
+    reader_.read(bytes, *this);
+    if (reader_.held_bytes() > kMaxMessageBytes) __builtin_trap();
+  }
+  void on_end() override { __builtin_trap(); }
+  void on_message(BytesView message) override { responder_->write(web_socket_text(message)); }
+  void on_ping(BytesView payload) override { responder_->write(web_socket_pong(payload)); }
+  void on_pong() override {}
+  void on_end(WebSocketEnd why) override {
+    responder_->write(web_socket_end(why));
+    responder_->finish();
+  }
+
+ private:
+  static constexpr std::size_t kMaxMessageBytes = 4096;
+  HttpResponderRef responder_;
+  WebSocketReader reader_{kMaxMessageBytes};
+};
+
 /// Answers plain requests with what they were.
 class EchoPages final : public HttpHandler {
  public:
+  bool takes_upgrade(const HttpRequest& request) const override {
+    return wants_web_socket(request);
+  }
   bool takes_uploads(const HttpRequest& request) const override {
     return request.path.starts_with("/up");
   }
   std::unique_ptr<HttpUpload> on_upload(const HttpRequest& request,
                                         const HttpResponderRef& responder) override {
+    if (!takes_uploads(request)) return open_socket(request, responder);
     if (request.path == "/up/refused") responder->respond(412, {}, "no");
     if (request.path != "/up") return nullptr;
     return std::make_unique<EchoUpload>(responder);
@@ -62,6 +90,16 @@ class EchoPages final : public HttpHandler {
       return responder->finish();
     }
     responder->respond(200, {{"content-type", "text/plain"}}, std::move(request.body));
+  }
+
+ private:
+  /// Only what takes_upgrade() let through comes here.
+  static std::unique_ptr<HttpUpload> open_socket(const HttpRequest& request,
+                                                 const HttpResponderRef& responder) {
+    const auto headers = accept_web_socket(request);
+    if (!headers) return nullptr;
+    responder->start(101, *headers);
+    return std::make_unique<EchoSocket>(responder);
   }
 };
 

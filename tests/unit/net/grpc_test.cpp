@@ -292,6 +292,18 @@ TEST(Grpc, ProducerIsHeldBackByASlowReader) {
   EXPECT_EQ(client.reply(stream).at("grpc-status"), "0");
 }
 
+TEST(Grpc, ACompleteAnswerOfWhichNothingIsTakenIsDropped) {
+  ServerOptions options;
+  options.connection.answer_stall_timeout = std::chrono::milliseconds(50);
+  TestServer server(options);
+  H2Client client(server.port());
+  client.consume_automatically = false;
+  const std::int32_t stream = client.call("/t.T/Echo", std::string(1 << 20, 'x'));
+  ASSERT_TRUE(client.run_until_closed(stream));
+  EXPECT_TRUE(client.reply(stream).reset_by_server);
+  EXPECT_EQ(client.reply(stream).error_code, std::uint32_t{NGHTTP2_CANCEL});
+}
+
 TEST(Grpc, PausedHandlerHoldsTheClientBackByTheWindow) {
   ServerOptions options;
   options.stream_window_bytes = 100'000;

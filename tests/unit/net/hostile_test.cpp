@@ -180,6 +180,21 @@ TEST(Hostile, PeerThatReadsNothingIsClosed) {
   expect_alive(server);
 }
 
+TEST(Hostile, WhoAsksOnAndTakesNoAnswerIsNotHeard) {
+  TestServer server;
+  RawClient client(server.port());
+  constexpr int kRequests = 300;  // 300 MiB of answers
+  for (int i = 0; i < kRequests; ++i) client.send("GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+  expect_alive(server);
+  std::size_t received = 0;
+  for (std::string bytes = client.receive(); received < (std::size_t{kRequests} << 20);
+       bytes = client.receive()) {
+    if (bytes.empty()) break;
+    received += bytes.size();
+  }
+  EXPECT_GE(received, std::size_t{kRequests} << 20) << "all are answered in the end";
+}
+
 TEST(Hostile, AnswersNobodyTakesCloseTheDoorToNewStreams) {
   ServerOptions options;
   options.max_connection_queued_bytes = 1024 * 1024;

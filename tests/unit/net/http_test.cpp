@@ -53,6 +53,52 @@ TEST(Http1, BodiesByLengthAndByChunks) {
             "abcde");
 }
 
+TEST(Http1, AHeadersNameWithABlankIsRefused) {
+  TestServer server;
+  EXPECT_TRUE(exchange(server.port(), "GET / HTTP/1.1\r\nHost: h\r\nContent-Length : 5\r\n\r\n")
+                  .starts_with("HTTP/1.1 400"));
+}
+
+std::string upgrade(const std::string& path, const std::string& more = "") {
+  return "GET " + path + " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n" + more +
+         "\r\n";
+}
+
+TEST(Http1, AConnectionThatChangesItsProtocolCarriesBytesAsTheyAre) {
+  TestServer server;
+  RawClient client(server.port());
+  client.send(upgrade("/tunnel") + "early");
+  const std::string head = client.receive_until("early");
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n")) << head;
+  EXPECT_EQ(head.find("transfer-encoding"), head.npos);
+  EXPECT_EQ(head.find("connection: close"), head.npos);
+  client.send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.receive_until("\r\n\r\n"), "GET / HTTP/1.1\r\n\r\n");
+  client.send("end!");
+  EXPECT_EQ(client.receive_until_closed(), "end!");
+}
+
+TEST(Http1, AChangeOfProtocolThatIsNotTakenIsAnOrdinaryRequest) {
+  TestServer server;
+  RawClient client(server.port());
+  client.send(upgrade("/x"));
+  EXPECT_EQ(body_of(client.receive_until("h\n")), "GET /x  h\n");
+  client.send(upgrade("/tunnel/no"));
+  EXPECT_EQ(body_of(client.receive_until("\r\n\r\nno")), "no");
+  client.send(upgrade("/tunnel", "Content-Length: 3\r\n") + "abc");  // it has a body
+  EXPECT_EQ(body_of(client.receive_until("h\n")), "GET /tunnel  h\n");
+}
+
+TEST(Http1, AClientThatGoesEndsItsTunnel) {
+  TestServer server;
+  {
+    RawClient client(server.port());
+    client.send(upgrade("/tunnel") + "x");
+    client.receive_until("x");
+  }
+  EXPECT_TRUE(server.recorder().wait_for("closed closed by peer"));
+}
+
 TEST(Http1, RequestsArrivingByteByByteAreWhole) {
   TestServer server;
   RawClient client(server.port());

@@ -66,10 +66,37 @@ class FloodHandler final : public ChatHandler {
   std::atomic<std::size_t>& peak_;
 };
 
+/// Another protocol: every byte comes back, until an exclamation mark.
+class Tunnel final : public HttpUpload {
+ public:
+  explicit Tunnel(HttpResponderRef responder) : responder_(std::move(responder)) {}
+  void on_body(BytesView bytes) override {
+    responder_->write(Bytes(bytes));
+    if (bytes.find('!') != bytes.npos) responder_->finish();
+  }
+  void on_end() override {}
+
+ private:
+  HttpResponderRef responder_;
+};
+
 class Pages final : public HttpHandler {
  public:
   explicit Pages(std::vector<std::thread>& threads, std::mutex& mutex)
       : threads_(threads), mutex_(mutex) {}
+
+  bool takes_upgrade(const HttpRequest& request) const override {
+    return request.path.starts_with("/tunnel");
+  }
+  std::unique_ptr<HttpUpload> on_upload(const HttpRequest& request,
+                                        const HttpResponderRef& responder) override {
+    if (request.path != "/tunnel") {
+      responder->respond(403, {}, "no");
+      return nullptr;
+    }
+    responder->start(101, {{"connection", "Upgrade"}, {"upgrade", "echo"}});
+    return std::make_unique<Tunnel>(responder);
+  }
 
   void on_request(HttpRequest request, HttpResponderRef responder) override {
     if (request.path == "/echo") {

@@ -48,6 +48,7 @@ class Recorder final : public NetObserver {
 ///   /t.T/Flood     bidirectional: on a message "n", n pieces of one shared 64 KiB slice, as room
 ///   allows /t.T/Paused    bidirectional: pauses reading after the first message until "resume" is
 ///   called
+/// /tunnel changes the protocol to one that echoes up to a '!', /tunnel/no refuses to.
 /// Plain HTTP: /echo answers the body, /big streams 1 MiB in pieces, /later answers from another
 /// thread, /lost lets go of the request; everything else shows method, path, query and host.
 class TestServer {

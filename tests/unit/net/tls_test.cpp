@@ -306,6 +306,36 @@ TEST_F(TlsTest, ANewBundleEndsOnlyThoseItDoesNotVouchFor) {
   EXPECT_EQ(told->count(), 1u);
 }
 
+TEST_F(TlsTest, WhoWillNotBeVouchedForIsToldToGoAndFinishesItsCalls) {
+  const TestCa second("second CA");
+  files.write("ca.crt", ca.pem() + second.pem());
+  settings.drop_grace = std::chrono::hours(1);
+  demand_certificates();
+  serve();
+  const TestIdentity former = ca.issue({.common_name = "old"});
+  const TestIdentity latter = second.issue({.common_name = "new"});
+  const auto of_first = client(kH2, &former);
+  const auto of_second = client(kH2, &latter);
+  H2Client old_client(server->port(), 65'535, of_first.get());
+  H2Client new_client(server->port(), 65'535, of_second.get());
+  const std::int32_t chat = old_client.open_call("/t.T/Chat");
+  old_client.send(chat, framed("before"));
+  ASSERT_TRUE(old_client.run_until([&] { return !old_client.reply(chat).body.empty(); }));
+
+  files.write("ca.crt", second.pem());
+  ASSERT_EQ(tls->reload(std::chrono::system_clock::now()), TlsContext::Reload::kTrustChanged);
+  server->server().retire_connections();
+  ASSERT_TRUE(old_client.run_until([&] { return old_client.goaways.size() == 2; }));
+  EXPECT_EQ(old_client.goaways[0].second, NGHTTP2_NO_ERROR);
+  old_client.send(chat, framed("after"), true);
+  ASSERT_TRUE(old_client.run_until_closed(chat));
+  EXPECT_EQ(old_client.reply(chat).at("grpc-status"), "0");
+  EXPECT_THAT(new_client.unary("/t.T/Echo", "b").messages(), testing::ElementsAre("b"));
+  EXPECT_TRUE(new_client.goaways.empty());
+  EXPECT_THAT(told->first(), StartsWith("dropped untrusted CN=old"));
+  EXPECT_EQ(told->count(), 1u);
+}
+
 TEST_F(TlsTest, ARequestOnAConnectionNoLongerTrustedIsNotServed) {
   demand_certificates();
   serve();
