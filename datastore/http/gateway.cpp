@@ -1,176 +1,54 @@
 #include "datastore/http/gateway.h"
 
-#include <google/protobuf/message.h>
-#include <google/protobuf/util/json_util.h>
+#include <utility>
 
-#include <algorithm>
-#include <array>
-
-#include "datastore/proto/rpc.pb.h"
-#include "datastore/proto/v3election.pb.h"
-#include "datastore/proto/v3lock.pb.h"
-#include "fmt/format.h"
-#include "nlohmann/json.hpp"
+#include "datastore/http/answer_stream.h"
+#include "datastore/http/json_methods.h"
+#include "datastore/net/web_socket.h"
 
 namespace holdfast::http {
 namespace {
 
-namespace pb = google::protobuf;
+constexpr std::string_view kBearer = "Bearer";
 
-struct Route {
-  std::string_view path;    // below /v3/
-  std::string_view method;  // full name
-};
+void respond(net::HttpResponder& responder, Reply reply, const net::HttpHeaders& headers) {
+  reply.headers.insert(reply.headers.end(), headers.begin(), headers.end());
+  responder.respond(reply.status, std::move(reply.headers), std::move(reply.body));
+}
 
-// Source: etcd 3.7's gateway patterns.
-constexpr std::array kRoutes = {
-    Route{"kv/range", "etcdserverpb.KV.Range"},
-    Route{"kv/put", "etcdserverpb.KV.Put"},
-    Route{"kv/deleterange", "etcdserverpb.KV.DeleteRange"},
-    Route{"kv/txn", "etcdserverpb.KV.Txn"},
-    Route{"kv/compaction", "etcdserverpb.KV.Compact"},
-    Route{"watch", "etcdserverpb.Watch.Watch"},
-    Route{"lease/grant", "etcdserverpb.Lease.LeaseGrant"},
-    Route{"lease/revoke", "etcdserverpb.Lease.LeaseRevoke"},
-    Route{"kv/lease/revoke", "etcdserverpb.Lease.LeaseRevoke"},
-    Route{"lease/keepalive", "etcdserverpb.Lease.LeaseKeepAlive"},
-    Route{"lease/timetolive", "etcdserverpb.Lease.LeaseTimeToLive"},
-    Route{"kv/lease/timetolive", "etcdserverpb.Lease.LeaseTimeToLive"},
-    Route{"lease/leases", "etcdserverpb.Lease.LeaseLeases"},
-    Route{"kv/lease/leases", "etcdserverpb.Lease.LeaseLeases"},
-    Route{"cluster/member/add", "etcdserverpb.Cluster.MemberAdd"},
-    Route{"cluster/member/remove", "etcdserverpb.Cluster.MemberRemove"},
-    Route{"cluster/member/update", "etcdserverpb.Cluster.MemberUpdate"},
-    Route{"cluster/member/list", "etcdserverpb.Cluster.MemberList"},
-    Route{"cluster/member/promote", "etcdserverpb.Cluster.MemberPromote"},
-    Route{"maintenance/alarm", "etcdserverpb.Maintenance.Alarm"},
-    Route{"maintenance/status", "etcdserverpb.Maintenance.Status"},
-    Route{"maintenance/defragment", "etcdserverpb.Maintenance.Defragment"},
-    Route{"maintenance/hash", "etcdserverpb.Maintenance.Hash"},
-    Route{"maintenance/hashkv", "etcdserverpb.Maintenance.HashKV"},
-    Route{"maintenance/snapshot", "etcdserverpb.Maintenance.Snapshot"},
-    Route{"maintenance/transfer-leadership", "etcdserverpb.Maintenance.MoveLeader"},
-    Route{"maintenance/downgrade", "etcdserverpb.Maintenance.Downgrade"},
-    Route{"auth/enable", "etcdserverpb.Auth.AuthEnable"},
-    Route{"auth/disable", "etcdserverpb.Auth.AuthDisable"},
-    Route{"auth/status", "etcdserverpb.Auth.AuthStatus"},
-    Route{"auth/authenticate", "etcdserverpb.Auth.Authenticate"},
-    Route{"auth/user/add", "etcdserverpb.Auth.UserAdd"},
-    Route{"auth/user/get", "etcdserverpb.Auth.UserGet"},
-    Route{"auth/user/list", "etcdserverpb.Auth.UserList"},
-    Route{"auth/user/delete", "etcdserverpb.Auth.UserDelete"},
-    Route{"auth/user/changepw", "etcdserverpb.Auth.UserChangePassword"},
-    Route{"auth/user/grant", "etcdserverpb.Auth.UserGrantRole"},
-    Route{"auth/user/revoke", "etcdserverpb.Auth.UserRevokeRole"},
-    Route{"auth/role/add", "etcdserverpb.Auth.RoleAdd"},
-    Route{"auth/role/get", "etcdserverpb.Auth.RoleGet"},
-    Route{"auth/role/list", "etcdserverpb.Auth.RoleList"},
-    Route{"auth/role/delete", "etcdserverpb.Auth.RoleDelete"},
-    Route{"auth/role/grant", "etcdserverpb.Auth.RoleGrantPermission"},
-    Route{"auth/role/revoke", "etcdserverpb.Auth.RoleRevokePermission"},
-    Route{"lock/lock", "v3lockpb.Lock.Lock"},
-    Route{"lock/unlock", "v3lockpb.Lock.Unlock"},
-    Route{"election/campaign", "v3electionpb.Election.Campaign"},
-    Route{"election/proclaim", "v3electionpb.Election.Proclaim"},
-    Route{"election/leader", "v3electionpb.Election.Leader"},
-    Route{"election/observe", "v3electionpb.Election.Observe"},
-    Route{"election/resign", "v3electionpb.Election.Resign"},
-};
+/// HTTP's form of a stream's answers: lines of an answer that begins with the first.
+class Lines final : public AnswerSink {
+ public:
+  explicit Lines(Gateway::Answer answer)
+      : responder_(std::move(answer.responder)), headers_(std::move(answer.headers)) {}
 
-constexpr std::string_view kPrefix = "/v3/";
-constexpr std::string_view kOldPrefix = "/v3beta/";
-
-std::string_view below_prefix(std::string_view path) {
-  for (const std::string_view prefix : {kPrefix, kOldPrefix}) {
-    if (path.starts_with(prefix)) {
-      return path.substr(prefix.size());
+  bool active() const override { return responder_->active(); }
+  std::size_t queued_bytes() const override { return responder_->queued_bytes(); }
+  void text(Bytes json) override {
+    if (!std::exchange(started_, true)) {
+      headers_.emplace_back("content-type", "application/json");
+      headers_.emplace_back(kAnswered);
+      responder_->start(200, headers_);
     }
+    json.push_back('\n');
+    responder_->write(std::move(json));
   }
-  return {};
-}
-
-// As grpc-gateway maps codes.
-int http_status(absl::StatusCode code) {
-  switch (code) {
-    case absl::StatusCode::kOk:
-      return 200;
-    case absl::StatusCode::kCancelled:
-      return 499;
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kOutOfRange:
-      return 400;
-    case absl::StatusCode::kUnauthenticated:
-      return 401;
-    case absl::StatusCode::kPermissionDenied:
-      return 403;
-    case absl::StatusCode::kNotFound:
-      return 404;
-    case absl::StatusCode::kAlreadyExists:
-    case absl::StatusCode::kAborted:
-      return 409;
-    case absl::StatusCode::kResourceExhausted:
-      return 429;
-    case absl::StatusCode::kUnimplemented:
-      return 501;
-    case absl::StatusCode::kUnavailable:
-      return 503;
-    case absl::StatusCode::kDeadlineExceeded:
-      return 504;
-    default:
-      return 500;
+  void end(const Reply* error) override {
+    if (!started_) return respond(*responder_, error != nullptr ? *error : Reply{}, headers_);
+    if (error != nullptr) text(error->body);
+    responder_->finish();
   }
-}
 
-Reply error_reply(const absl::Status& status) {
-  // A message may carry bytes that a client sent: what is not UTF-8 is replaced.
-  const std::string message = nlohmann::json(std::string(status.message()))
-                                  .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return json_reply(
-      http_status(status.code()),
-      fmt::format(R"({{"code":{}, "message":{}}})", static_cast<int>(status.code()), message));
-}
+ private:
+  const net::HttpResponderRef responder_;
+  net::HttpHeaders headers_;
+  bool started_ = false;
+};
 
-std::unique_ptr<pb::Message> new_message(const pb::Descriptor* type) {
-  const pb::Message* prototype = pb::MessageFactory::generated_factory()->GetPrototype(type);
-  return std::unique_ptr<pb::Message>(prototype->New());
-}
-
-absl::StatusOr<Bytes> request_from_json(const pb::MethodDescriptor& method, const Bytes& json) {
-  const std::unique_ptr<pb::Message> message = new_message(method.input_type());
-  const bool blank = json.find_first_not_of(" \t\r\n") == Bytes::npos;
-  pb::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;
-  const auto parsed =
-      blank ? pb::util::Status() : pb::util::JsonStringToMessage(json, message.get(), options);
-  if (!parsed.ok()) {
-    return absl::InvalidArgumentError(parsed.message().ToString());
-  }
-  Bytes encoded;
-  if (!message->SerializeToString(&encoded)) {
-    return absl::InvalidArgumentError("the request is too large");
-  }
-  return encoded;
-}
-
-Reply reply_from_response(const pb::MethodDescriptor& method, const Bytes& response) {
-  const std::unique_ptr<pb::Message> message = new_message(method.output_type());
-  pb::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  Bytes json;
-  if (!message->ParseFromString(response) ||
-      !pb::util::MessageToJsonString(*message, &json, options).ok()) {
-    return error_reply(absl::InternalError("the answer has no JSON form"));
-  }
-  Reply reply = json_reply(200, std::move(json));
-  reply.headers.emplace_back("grpc-metadata-content-type", "application/grpc");
-  return reply;
-}
-
-// Headers that become request metadata: Authorization, and what grpc-gateway's prefix marks.
-std::vector<std::pair<std::string, std::string>> metadata_of(const net::HttpRequest& request) {
+/// Headers that become request metadata: Authorization, and what grpc-gateway's prefix marks.
+GrpcMetadata metadata_of(const net::HttpRequest& request) {
   constexpr std::string_view kMarked = "grpc-metadata-";
-  std::vector<std::pair<std::string, std::string>> metadata;
+  GrpcMetadata metadata;
   for (const auto& [name, value] : request.headers) {
     if (name == "authorization") {
       metadata.emplace_back(name, value);
@@ -181,59 +59,113 @@ std::vector<std::pair<std::string, std::string>> metadata_of(const net::HttpRequ
   return metadata;
 }
 
-absl::StatusOr<const pb::MethodDescriptor*> find_method(const net::HttpRequest& request) {
-  const auto* route = std::ranges::find(kRoutes, below_prefix(request.path), &Route::path);
-  if (route == kRoutes.end()) {
-    return absl::NotFoundError("Not Found");
-  }
-  if (request.method != "POST") {
-    return absl::UnimplementedError("Method Not Allowed");
-  }
-  const pb::MethodDescriptor* method =
-      pb::DescriptorPool::generated_pool()->FindMethodByName(std::string(route->method));
-  if (method == nullptr || method->client_streaming() || method->server_streaming()) {
-    return absl::UnimplementedError(
-        fmt::format("{} is a stream, which this release does not serve as JSON; call it by gRPC",
-                    route->method));
-  }
-  return method;
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t");
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
-// Links the generated files in: their descriptors register themselves, but only if linked.
-void link_descriptors() {
-  (void)etcdserverpb::RangeRequest::descriptor();
-  (void)v3lockpb::LockRequest::descriptor();
-  (void)v3electionpb::LeaderRequest::descriptor();
+/// A browser's WebSocket can't set Authorization: its token comes as a subprotocol after "Bearer".
+std::string_view socket_token(const net::HttpRequest& request) {
+  const std::string_view protocols = request.header("sec-websocket-protocol").value_or("");
+  if (!protocols.starts_with(kBearer)) return {};
+  const std::size_t comma = protocols.find(',');
+  return comma == protocols.npos ? std::string_view() : trimmed(protocols.substr(comma + 1));
+}
+
+/// Only gateway's metadata that a page can't forge for its visitor: no cookie stands for a token.
+GrpcMetadata metadata_of_socket(const net::HttpRequest& request) {
+  GrpcMetadata metadata = metadata_of(request);
+  if (const std::string_view token = socket_token(request); !token.empty()) {
+    metadata.emplace_back("authorization", std::string(kBearer) + " " + std::string(token));
+  }
+  return metadata;
+}
+
+class WebSocketUpload final : public net::HttpUpload {
+ public:
+  explicit WebSocketUpload(std::shared_ptr<WebSocketCall> call) : call_(std::move(call)) {}
+  void on_body(BytesView bytes) override { call_->take(bytes); }
+  void on_end() override {}  // of a WebSocket there is none
+
+ private:
+  const std::shared_ptr<WebSocketCall> call_;
+};
+
+void begin_stream(GrpcCaller& caller, const JsonMethod& method, const net::HttpRequest& request,
+                  std::vector<Bytes> requests, Gateway::Answer answer) {
+  net::HttpResponder& responder = *answer.responder;
+  const net::HttpResponderRef client = answer.responder;
+  const auto answers = std::make_shared<AnswerStream>(
+      method, std::make_shared<Lines>(std::move(answer)), client->loop());
+  client->set_on_cancelled([weak = std::weak_ptr(answers)] {
+    if (const auto stream = weak.lock()) stream->cancel();
+  });
+  responder.set_on_writable([weak = std::weak_ptr(answers)] {
+    if (const auto stream = weak.lock()) stream->go_on();
+  });
+  answers->follow(
+      caller.stream(method.grpc_path(), std::move(requests), metadata_of(request), answers));
+}
+
+void begin_call(GrpcCaller& caller, const JsonMethod& method, const net::HttpRequest& request,
+                Bytes encoded, Gateway::Answer answer) {
+  const net::HttpResponderRef client = answer.responder;
+  const auto call = caller.call(
+      method.grpc_path(), std::move(encoded), metadata_of(request),
+      [method, answer = std::move(answer)](absl::StatusOr<Bytes> response) mutable {
+        net::EventLoop& loop = answer.responder->loop();
+        loop.post([method, answer = std::move(answer), response = std::move(response)]() mutable {
+          if (response.ok()) response = method.json_of(*response);
+          if (!response.ok()) {
+            return respond(*answer.responder, error_reply(response.status()), answer.headers);
+          }
+          answer.headers.emplace_back(kAnswered);
+          respond(*answer.responder, json_reply(200, *std::move(response)), answer.headers);
+        });
+      });
+  if (call != nullptr) client->set_on_cancelled([call] { call->cancel(); });
 }
 
 }  // namespace
 
 Gateway::Gateway(std::unique_ptr<GrpcCaller> caller) : caller_(std::move(caller)) {
-  link_descriptors();
 }
 
 bool Gateway::owns(std::string_view path) {
-  return path.starts_with(kPrefix) || path.starts_with(kOldPrefix);
+  return is_api_path(path);
 }
 
-void Gateway::serve(const net::HttpRequest& request, ReplyDone done) {
-  const absl::StatusOr<const pb::MethodDescriptor*> method = find_method(request);
-  if (!method.ok()) {
-    done(error_reply(method.status()));
-    return;
+void Gateway::serve(const net::HttpRequest& request, Answer answer) {
+  const auto refuse = [&answer](const absl::Status& why) {
+    respond(*answer.responder, error_reply(why), answer.headers);
+  };
+  const absl::StatusOr<JsonMethod> method = find_method(request.path);
+  if (!method.ok()) return refuse(method.status());
+  if (request.method != "POST") return refuse(absl::UnimplementedError("Method Not Allowed"));
+  absl::StatusOr<std::vector<Bytes>> requests = method->requests_from_json(request.body);
+  if (!requests.ok()) return refuse(requests.status());
+  if (method->streams_requests() || method->streams_answers()) {
+    return begin_stream(*caller_, *method, request, *std::move(requests), std::move(answer));
   }
-  absl::StatusOr<Bytes> encoded = request_from_json(**method, request.body);
-  if (!encoded.ok()) {
-    done(error_reply(encoded.status()));
-    return;
+  begin_call(*caller_, *method, request, std::move(requests->front()), std::move(answer));
+}
+
+std::unique_ptr<net::HttpUpload> Gateway::converse(const net::HttpRequest& request, Answer answer) {
+  std::optional<net::HttpHeaders> headers = net::accept_web_socket(request);
+  if (!headers) {
+    Reply refusal = text_error(400, "Bad Request");
+    refusal.headers.emplace_back("sec-websocket-version", "13");
+    respond(*answer.responder, std::move(refusal), answer.headers);
+    return nullptr;
   }
-  const std::string path =
-      fmt::format("/{}/{}", (*method)->service()->full_name(), (*method)->name());
-  caller_->call(path, *std::move(encoded), metadata_of(request),
-                [method = *method, done = std::move(done)](absl::StatusOr<Bytes> response) mutable {
-                  done(response.ok() ? reply_from_response(*method, *response)
-                                     : error_reply(response.status()));
-                });
+  if (request.header("sec-websocket-protocol").value_or("").starts_with(kBearer)) {
+    headers->emplace_back("sec-websocket-protocol", std::string(kBearer));
+  }
+  auto call = std::make_shared<WebSocketCall>(*caller_, find_method(request.path),
+                                              metadata_of_socket(request), answer.responder, held_);
+  call->begin(*std::move(headers));
+  return std::make_unique<WebSocketUpload>(std::move(call));
 }
 
 }  // namespace holdfast::http

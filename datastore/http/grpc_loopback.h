@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "datastore/http/gateway.h"
+#include "datastore/http/grpc_caller.h"
 
 namespace holdfast::http {
 

@@ -1,5 +1,8 @@
 #include "datastore/http/pages.h"
 
+#include <utility>
+
+#include "datastore/net/web_socket.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 
@@ -39,29 +42,62 @@ Pages::Pages(PagesOptions options, HealthSource& health, telemetry::Metrics& met
       log_(log) {
 }
 
+bool Pages::is_api(const net::HttpRequest& request) const {
+  return options_.gateway != nullptr && Gateway::owns(request.path);
+}
+
+std::optional<Reply> Pages::stop(const net::HttpRequest& request) {
+  if (request.secure && is_api(request) && !request.client_common_name.value_or("").empty() &&
+      options_.certificates_name_users != nullptr && options_.certificates_name_users()) {
+    return text_error(400,
+                      "CommonName of client sending a request against gateway will be ignored and "
+                      "not used as expected");
+  }
+  std::optional<Reply> stopped = access_.stop(request);
+  if (!stopped) return stopped;
+  if (stopped->status != 200) {
+    log_.warn(limiter_, "rejecting HTTP request to prevent DNS rebinding attacks",
+              {{"host", request.header("host").value_or("")}, {"remote-addr", request.peer}});
+  } else {
+    access_.allow_origin(request, *stopped);
+  }
+  return stopped;
+}
+
 void Pages::on_request(net::HttpRequest request, net::HttpResponderRef responder) {
-  ReplyDone done = answer_on_loop(std::move(responder));
-  if (options_.metrics_only) {
-    serve(request, std::move(done));
-    return;
-  }
-  if (std::optional<Reply> stopped = access_.stop(request)) {
-    if (stopped->status != 200) {
-      log_.warn(limiter_, "rejecting HTTP request to prevent DNS rebinding attacks",
-                {{"host", request.header("host").value_or("")}, {"remote-addr", request.peer}});
-    } else {
-      access_.allow_origin(request, *stopped);
-    }
-    done(*std::move(stopped));
-    return;
-  }
+  if (options_.metrics_only) return serve(request, answer_on_loop(std::move(responder)));
+  if (std::optional<Reply> stopped = stop(request)) return send(*responder, *std::move(stopped));
   Reply origin_headers;
   access_.allow_origin(request, origin_headers);
-  serve(request,
-        [done = std::move(done), headers = std::move(origin_headers.headers)](Reply reply) mutable {
-          reply.headers.insert(reply.headers.end(), headers.begin(), headers.end());
-          done(std::move(reply));
-        });
+  if (is_api(request)) {
+    options_.gateway->serve(request, {std::move(responder), std::move(origin_headers.headers)});
+    return;
+  }
+  serve(request, [done = answer_on_loop(std::move(responder)),
+                  headers = std::move(origin_headers.headers)](Reply reply) mutable {
+    reply.headers.insert(reply.headers.end(), headers.begin(), headers.end());
+    done(std::move(reply));
+  });
+}
+
+bool Pages::takes_upgrade(const net::HttpRequest& request) const {
+  return !options_.metrics_only && is_api(request) && net::wants_web_socket(request);
+}
+
+std::unique_ptr<net::HttpUpload> Pages::on_upload(const net::HttpRequest& request,
+                                                  const net::HttpResponderRef& responder) {
+  std::optional<Reply> stopped = stop(request);
+  // A browser asks nobody before it opens a WebSocket for a page from elsewhere.
+  Reply origin_headers;
+  access_.allow_origin(request, origin_headers);
+  if (!stopped && request.header("origin") && origin_headers.headers.empty()) {
+    stopped = text_error(403, "Forbidden");
+  }
+  if (stopped) {
+    send(*responder, *std::move(stopped));
+    return nullptr;
+  }
+  return options_.gateway->converse(request, {responder, std::move(origin_headers.headers)});
 }
 
 void Pages::serve(const net::HttpRequest& request, ReplyDone done) {
@@ -75,8 +111,6 @@ void Pages::serve(const net::HttpRequest& request, ReplyDone done) {
     done(not_found());
   } else if (path == "/version") {
     done(version(request));
-  } else if (options_.gateway != nullptr && Gateway::owns(path)) {
-    options_.gateway->serve(request, std::move(done));
   } else if (path == "/debug/vars") {
     done(text_error(404, "holdfast has no Go runtime whose variables it could show; see /metrics"));
   } else {

@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "datastore/http/access.h"
@@ -23,6 +25,9 @@ struct Versions {
 struct PagesOptions {
   std::function<Versions()> versions;  ///< needed unless metrics_only
   std::shared_ptr<Gateway> gateway;    ///< null with --enable-grpc-gateway=false
+  /// Whether clients' certificates name users now: the gateway then refuses those with a common
+  /// name, which would not be taken for a user there. Any thread; null: never.
+  std::function<bool()> certificates_name_users;
   std::set<std::string> cors = {"*"};
   std::set<std::string> host_whitelist = {"*"};
   /// For --listen-metrics-urls: metrics and health alone, without access rules.
@@ -45,8 +50,14 @@ class Pages final : public net::HttpHandler {
         telemetry::Logger& log);
 
   void on_request(net::HttpRequest request, net::HttpResponderRef responder) override;
+  bool takes_upgrade(const net::HttpRequest& request) const override;
+  std::unique_ptr<net::HttpUpload> on_upload(const net::HttpRequest& request,
+                                             const net::HttpResponderRef& responder) override;
 
  private:
+  bool is_api(const net::HttpRequest& request) const;
+  /// What keeps the request from being served at all, if anything.
+  std::optional<Reply> stop(const net::HttpRequest& request);
   void serve(const net::HttpRequest& request, ReplyDone done);
   Reply version(const net::HttpRequest& request) const;
   Reply metrics_page() const;

@@ -229,6 +229,51 @@ TEST_F(PagesTest, OriginsAreAllowedByTheList) {
   EXPECT_EQ(header(preflight, "access-control-allow-methods"), "POST, GET, OPTIONS, PUT, DELETE");
 }
 
+TEST_F(PagesTest, TheGatewayRefusesCertificatesThatWouldNotCountAsUsers) {
+  options_.gateway = std::make_shared<Gateway>(nullptr);
+  bool name_users = true;
+  options_.certificates_name_users = [&] { return name_users; };
+  net::HttpRequest request{.method = "GET", .path = "/v3/nosuch", .headers = {{"host", "m"}}};
+  EXPECT_EQ(ask(request).status, 404);
+  request.secure = true;
+  request.client_common_name = "alice";
+  const Reply refused = ask(request);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(
+      refused.body,
+      "CommonName of client sending a request against gateway will be ignored and not used as "
+      "expected\n");
+  request.path = "/version";
+  EXPECT_EQ(ask(request).status, 200);
+  request.path = "/v3beta/nosuch";
+  EXPECT_EQ(ask(request).status, 400);
+  name_users = false;
+  EXPECT_EQ(ask(request).status, 404);
+}
+
+TEST_F(PagesTest, AWebSocketOfAPageFromElsewhereIsRefused) {
+  options_.gateway = std::make_shared<Gateway>(nullptr);
+  options_.cors = {"http://good"};
+  Pages pages(options_, member_, metrics_, *log_);
+  net::HttpRequest request{.method = "GET",
+                           .path = "/v3/watch",
+                           .headers = {{"host", "m"},
+                                       {"connection", "upgrade"},
+                                       {"upgrade", "websocket"},
+                                       {"origin", "http://bad"}}};
+  EXPECT_TRUE(pages.takes_upgrade(request));
+  Answer answer;
+  const auto responder = std::make_shared<FakeResponder>(loop_, answer);
+  EXPECT_EQ(pages.on_upload(request, responder), nullptr);
+  EXPECT_EQ(answer.reply.value_or(Reply{}).status, 403);
+  answer.reply.reset();
+  request.headers.back().second = "http://good";
+  pages.on_upload(request, responder);
+  EXPECT_EQ(answer.reply.value_or(Reply{}).status, 400) << "the handshake's own fault";
+  request.path = "/version";
+  EXPECT_FALSE(pages.takes_upgrade(request));
+}
+
 TEST(Query, DecodesAndSkipsWhatDoesNot) {
   const Query query("a=1&a=%32+x&b&c=%zz&=v&&exclude=");
   EXPECT_THAT(query.all("a"), ElementsAre("1", "2 x"));
