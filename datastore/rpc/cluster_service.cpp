@@ -74,8 +74,9 @@ node::MembershipDone answer_with_members(LoopState& state, net::CallRef call) {
 
 void list(LoopState& state, net::CallRef call, const etcdserverpb::MemberListRequest& request) {
   auto answer = [&state, call](absl::Status status) {
-    if (!status.ok()) return call->finish(status);
     if (!call->active()) return;
+    if (status.ok()) status = state.authorize(*call, Access::kUsers);
+    if (!status.ok()) return call->finish(status);
     etcdserverpb::MemberListResponse response;
     fill_header(state, response.mutable_header());
     const auto cluster = state.node().cluster();
@@ -89,6 +90,8 @@ void list(LoopState& state, net::CallRef call, const etcdserverpb::MemberListReq
 void add(LoopState& state, net::CallRef call, const etcdserverpb::MemberAddRequest& request) {
   auto urls = peer_urls(request.peerurls());
   if (!urls.has_value()) return call->finish(errors::member_bad_urls());
+  absl::Status status = state.authorize(*call, Access::kAdministrators);
+  if (!status.ok()) return call->finish(status);
   state.node().add_member(
       *std::move(urls), request.islearner(),
       answer_with_members<etcdserverpb::MemberAddResponse>(state, std::move(call)), state);
@@ -110,8 +113,9 @@ void update(LoopState& state, net::CallRef call, const etcdserverpb::MemberUpdat
 
 void promote(LoopState& state, net::CallRef call,
              const etcdserverpb::MemberPromoteRequest& request) {
+  Bytes token(LoopState::token_of(*call).value_or(BytesView()));
   state.node().promote_member(
-      MemberId(request.id()),
+      MemberId(request.id()), std::move(token),
       answer_with_members<etcdserverpb::MemberPromoteResponse>(state, std::move(call)), state);
 }
 
@@ -123,11 +127,14 @@ void register_cluster(net::GrpcServices& services, Loops& loops) {
   add_parsed<etcdserverpb::MemberAddRequest>(services, loops, "/etcdserverpb.Cluster/MemberAdd",
                                              add);
   add_parsed<etcdserverpb::MemberRemoveRequest>(services, loops,
-                                                "/etcdserverpb.Cluster/MemberRemove", remove);
+                                                "/etcdserverpb.Cluster/MemberRemove", remove,
+                                                Learners::kRefuse, Access::kAdministrators);
   add_parsed<etcdserverpb::MemberUpdateRequest>(services, loops,
-                                                "/etcdserverpb.Cluster/MemberUpdate", update);
+                                                "/etcdserverpb.Cluster/MemberUpdate", update,
+                                                Learners::kRefuse, Access::kAdministrators);
   add_parsed<etcdserverpb::MemberPromoteRequest>(services, loops,
-                                                 "/etcdserverpb.Cluster/MemberPromote", promote);
+                                                 "/etcdserverpb.Cluster/MemberPromote", promote,
+                                                 Learners::kRefuse, Access::kAdministrators);
 }
 
 }  // namespace holdfast::rpc

@@ -41,7 +41,7 @@ bool is_valid_utf8(BytesView text) {
 }
 
 absl::Status admit(LoopState& state, const net::GrpcCall& call, bool streaming, Learners learners) {
-  if (learners == Learners::kRefuse && state.recent_status().is_learner) {
+  if (learners == Learners::kRefuse && state.is_learner()) {
     return errors::not_supported_for_learner();
   }
   const auto version = call.metadata(kClientVersionHeader);
@@ -49,7 +49,7 @@ absl::Status admit(LoopState& state, const net::GrpcCall& call, bool streaming, 
     return errors::invalid_client_api_version();
   }
   state.observer().client_request(streaming, version.has_value() ? *version : "unknown");
-  if (demands_leader(call) && !state.recent_status().leader) return errors::no_leader();
+  if (demands_leader(call) && !state.has_leader()) return errors::no_leader();
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 #include "datastore/codec/responses.h"
 #include "datastore/rpc/range_task.h"
 #include "datastore/rpc/service.h"
+#include "datastore/statemachine/permits.h"
 #include "datastore/statemachine/txn.h"
 #include "datastore/statemachine/validate.h"
 
@@ -92,8 +93,13 @@ void serve_range(LoopState& state, net::CallRef call, BytesView bytes) {
   }
   const auto reader = state.reader();
   if (!reader.ok()) return call->finish(reader.status());
+  const std::uint64_t auth_version = state.node().auth().version();
+  if (absl::Status status = state.check_read(*call, request.range.key, request.range.end);
+      !status.ok()) {
+    return call->finish(status);
+  }
   if (range_on_loop(state, **reader, call, statemachine::to_query(request))) return;
-  RangeTask::start(state, std::move(call), bytes);
+  RangeTask::start(state, std::move(call), bytes, auth_version);
 }
 
 void range(LoopState& state, net::CallRef call, BytesView bytes) {
@@ -101,7 +107,7 @@ void range(LoopState& state, net::CallRef call, BytesView bytes) {
   if (absl::Status status = codec::decode(bytes, &request); !status.ok()) {
     return call->finish(malformed_request(status));
   }
-  if (!request.serializable && state.recent_status().is_learner) {
+  if (!request.serializable && state.is_learner()) {
     return call->finish(errors::not_supported_for_learner());
   }
   if (absl::Status status = statemachine::check_range(request); !status.ok()) {
@@ -117,6 +123,15 @@ void range(LoopState& state, net::CallRef call, BytesView bytes) {
   });
 }
 
+/// Whether the caller may read what the transaction compares and what either branch reads.
+absl::Status check_permitted(LoopState& state, const net::GrpcCall& call,
+                             const statemachine::TxnRequest& request) {
+  if (!state.auth_enabled()) return absl::OkStatus();
+  const absl::StatusOr<Caller> who = state.caller(call);
+  if (!who.ok()) return who.status();
+  return statemachine::Permits(state.auth(), who->identity(), nullptr).check(request);
+}
+
 void serve_read_only_txn(LoopState& state, const net::CallRef& call, BytesView bytes) {
   if (!call->active()) return;
   statemachine::TxnRequest request;
@@ -125,6 +140,9 @@ void serve_read_only_txn(LoopState& state, const net::CallRef& call, BytesView b
   }
   const auto reader = state.reader();
   if (!reader.ok()) return call->finish(reader.status());
+  if (absl::Status status = check_permitted(state, *call, request); !status.ok()) {
+    return call->finish(status);
+  }
   const auto outcome = statemachine::evaluate_read_only(request, **reader);
   state.observer().read_only_txn_finished(state.loop().index(), request, outcome,
                                           state.loop().now() - call->started());
@@ -184,7 +202,8 @@ void register_kv(net::GrpcServices& services, Loops& loops) {
   add_unary(services, loops, "/etcdserverpb.KV/Put", put);
   add_unary(services, loops, "/etcdserverpb.KV/DeleteRange", delete_range);
   add_unary(services, loops, "/etcdserverpb.KV/Txn", txn);
-  add_unary(services, loops, "/etcdserverpb.KV/Compact", compact);
+  add_unary(services, loops, "/etcdserverpb.KV/Compact", compact, Learners::kRefuse,
+            Access::kAdministrators);
   add_stream(services, loops, "/etcdserverpb.KV/RangeStream", net::MethodKind::kServerStreaming,
              [](LoopState& state, net::CallRef call) {
                return make_range_stream(state, std::move(call));

@@ -52,7 +52,7 @@ void LeaderBoundStreams::arm() {
 }
 
 void LeaderBoundStreams::look() {
-  leaderless_ = state_.recent_status().leader ? 0 : leaderless_ + 1;
+  leaderless_ = state_.has_leader() ? 0 : leaderless_ + 1;
   if (leaderless_ >= kMaxLeaderless) {
     // A call that ends may destroy its stream, and with it the entry in the set.
     const std::vector<Stream*> ending(streams_.begin(), streams_.end());

@@ -24,12 +24,20 @@ net::Message encode_header_only(LoopState& state, const Applied& applied) {
   return codec::encode_header_only(state.header(applied.outcome.revision, applied.term));
 }
 
-/// A lease's id where the client leaves it to us: positive, unique in the cluster as request ids
-/// are (etcd-facts 3.3).
-std::int64_t choose_lease_id(node::Node& node) {
-  std::int64_t id = 0;
-  while (id == 0) id = static_cast<std::int64_t>(node.next_request_id() & INT64_MAX);
-  return id;
+/// Whether the caller may do with each of `keys` what `check` asks.
+absl::Status check_keys(LoopState& state, const net::GrpcCall& call, absl::Span<const Bytes> keys,
+                        absl::Status (auth::AuthState::*check)(const auth::Identity&, BytesView,
+                                                               BytesView) const) {
+  if (keys.empty() || !state.auth_enabled()) return absl::OkStatus();
+  const absl::StatusOr<Caller> who = state.caller(call);
+  if (!who.ok()) return who.status();
+  const auth::AuthState& auth = state.auth();
+  if (auth.check_admin(who->identity()).ok()) return absl::OkStatus();
+  for (const Bytes& key : keys) {
+    absl::Status status = (auth.*check)(who->identity(), key, {});
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 void grant(LoopState& state, net::CallRef call, BytesView bytes) {
@@ -41,7 +49,7 @@ void grant(LoopState& state, net::CallRef call, BytesView bytes) {
     return state.propose(std::move(call), CommandField::kLeaseGrant, bytes, encode_grant);
   }
   Bytes with_id(bytes);
-  codec::WireWriter(&with_id).int64(2, choose_lease_id(state.node()));
+  codec::WireWriter(&with_id).int64(2, state.choose_lease_id().value);
   state.propose(std::move(call), CommandField::kLeaseGrant, with_id, encode_grant);
 }
 
@@ -58,6 +66,7 @@ void time_to_live(LoopState& state, net::CallRef call, BytesView bytes) {
   if (absl::Status status = codec::decode(bytes, &request); !status.ok()) {
     return call->finish(malformed_request(status));
   }
+  // Keys are shown to whoever may read all of them.
   state.node().lease_time_to_live(
       request.id, request.keys,
       [&state, id = request.id, call = std::move(call)](absl::StatusOr<node::LeaseTimes> times) {
@@ -70,15 +79,32 @@ void time_to_live(LoopState& state, net::CallRef call, BytesView bytes) {
           return call->finish(times.status());
         }
         if (!call->active()) return;
+        absl::Status status = check_keys(state, *call, lease.keys, &auth::AuthState::check_read);
+        if (!status.ok()) return call->finish(status);
         call->send_and_finish(codec::encode_lease_time_to_live_response(state.header_now(), lease));
       },
       state);
 }
 
+/// Whoever does not administer sees the leases only if it may read every key on any of them.
+node::KeyCheck may_read_all(LoopState& state, const Caller& who) {
+  if (!state.auth_enabled() || state.auth().check_admin(who.identity()).ok()) return nullptr;
+  return [auth = state.node().auth().get(), who](BytesView key) {
+    return auth->check_read(who.identity(), key, {});
+  };
+}
+
 void list(LoopState& state, net::CallRef call, BytesView /*empty*/) {
+  absl::StatusOr<Caller> who = Caller{};
+  if (state.auth_enabled()) who = state.caller(*call);
+  if (!who.ok()) return call->finish(who.status());
+  const std::uint64_t auth_version = state.node().auth().version();
   state.node().lease_list(
-      [&state, call = std::move(call)](absl::StatusOr<std::vector<LeaseId>> leases) {
-        if (!leases.ok()) return call->finish(leases.status());
+      may_read_all(state, *who),
+      [&state, auth_version, call = std::move(call)](absl::StatusOr<std::vector<LeaseId>> leases) {
+        absl::Status status = leases.status();
+        if (status.ok()) status = state.check_same_auth(auth_version);
+        if (!status.ok()) return call->finish(status);
         if (!call->active()) return;
         call->send_and_finish(codec::encode_leases_response(state.header_now(), *leases));
       },
@@ -97,12 +123,23 @@ class KeepAlives : public std::enable_shared_from_this<KeepAlives> {
       return call_->finish(malformed_message(status));
     }
     if (++waiting_ >= kMaxWaiting) call_->pause_reading();
-    // The header is made first, so that no client sees a lease kept alive at a revision at which
-    // it had already been revoked.
-    state_.node().lease_keep_alive(
+    if (!state_.auth_enabled()) return renew(request.id);
+    const absl::StatusOr<Caller> who = state_.caller(*call_);
+    if (!who.ok()) return call_->finish(who.status());
+    if (!who->is_known()) return call_->finish(errors::user_empty());
+    if (state_.auth().check_admin(who->identity()).ok()) return renew(request.id);
+    // Whoever keeps a lease alive must be allowed to write all that hangs on it.
+    state_.node().lease_keys(
         request.id,
-        [self = shared_from_this(), id = request.id, header = state_.header_now()](
-            absl::StatusOr<std::int64_t> ttl) { self->answer(header, id, ttl); },
+        [self = shared_from_this(), id = request.id](absl::StatusOr<std::vector<Bytes>> keys) {
+          absl::Status status = keys.status();
+          if (!self->call_->active()) return;
+          if (status.ok()) {
+            status = check_keys(self->state_, *self->call_, *keys, &auth::AuthState::check_write);
+          }
+          if (!status.ok()) return self->call_->finish(status);
+          self->renew(id);
+        },
         state_);
   }
 
@@ -113,6 +150,16 @@ class KeepAlives : public std::enable_shared_from_this<KeepAlives> {
 
  private:
   static constexpr int kMaxWaiting = 1024;
+
+  void renew(LeaseId lease) {
+    // The header is made first, so that no client sees a lease kept alive at a revision at which
+    // it had already been revoked.
+    state_.node().lease_keep_alive(
+        lease,
+        [self = shared_from_this(), lease, header = state_.header_now()](
+            absl::StatusOr<std::int64_t> ttl) { self->answer(header, lease, ttl); },
+        state_);
+  }
 
   void answer(const codec::ResponseHeader& header, LeaseId id,
               const absl::StatusOr<std::int64_t>& ttl) {
@@ -145,10 +192,12 @@ class KeepAliveHandler final : public net::GrpcHandler {
 }  // namespace
 
 void register_lease(net::GrpcServices& services, Loops& loops) {
-  add_unary(services, loops, "/etcdserverpb.Lease/LeaseGrant", grant);
-  add_unary(services, loops, "/etcdserverpb.Lease/LeaseRevoke", revoke);
-  add_unary(services, loops, "/etcdserverpb.Lease/LeaseTimeToLive", time_to_live);
-  add_unary(services, loops, "/etcdserverpb.Lease/LeaseLeases", list);
+  constexpr Learners kRefuse = Learners::kRefuse;
+  add_unary(services, loops, "/etcdserverpb.Lease/LeaseGrant", grant, kRefuse, Access::kUsers);
+  add_unary(services, loops, "/etcdserverpb.Lease/LeaseRevoke", revoke, kRefuse, Access::kUsers);
+  add_unary(services, loops, "/etcdserverpb.Lease/LeaseTimeToLive", time_to_live, kRefuse,
+            Access::kUsers);
+  add_unary(services, loops, "/etcdserverpb.Lease/LeaseLeases", list, kRefuse, Access::kUsers);
   add_stream(services, loops, "/etcdserverpb.Lease/LeaseKeepAlive", net::MethodKind::kBidiStreaming,
              [](LoopState& state, net::CallRef call) {
                return std::make_unique<KeepAliveHandler>(state, std::move(call));

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "datastore/auth/auth_state.h"
 #include "datastore/codec/internal_request.h"
 #include "datastore/codec/responses.h"
 #include "datastore/mvcc/view.h"
@@ -12,7 +15,9 @@
 #include "datastore/net/grpc_call.h"
 #include "datastore/net/timer_wheel.h"
 #include "datastore/node/node.h"
+#include "datastore/rpc/caller.h"
 #include "datastore/rpc/leader_bound.h"
+#include "datastore/rpc/list_gate.h"
 #include "datastore/rpc/observer.h"
 #include "datastore/rpc/options.h"
 #include "datastore/rpc/piece_buffers.h"
@@ -20,6 +25,7 @@
 
 namespace holdfast::rpc {
 
+class KeyFeed;
 class WatchHub;
 
 /// What the services keep for one event loop: the turn's proposals and linearizable reads, which go
@@ -29,7 +35,8 @@ class WatchHub;
 class LoopState final : public node::Mailbox {
  public:
   /// All references outlive it.
-  LoopState(net::EventLoop& loop, node::Node& node, const Options& options, Observer& observer);
+  LoopState(net::EventLoop& loop, node::Node& node, const Options& options, Observer& observer,
+            std::shared_ptr<ListGate> lists);
   ~LoopState() override;
 
   net::EventLoop& loop() { return loop_; }
@@ -37,6 +44,7 @@ class LoopState final : public node::Mailbox {
   const Options& options() const { return options_; }
   Observer& observer() { return observer_; }
   WatchHub& watches() { return *watches_; }
+  KeyFeed& key_feed() { return *key_feed_; }
   LeaderBoundStreams& leader_bound() { return leader_bound_; }
 
   /// Runs `work` on the loop. Any thread.
@@ -56,14 +64,50 @@ class LoopState final : public node::Mailbox {
   /// Errors: Unavailable before the node has published a view; the engine's.
   absl::StatusOr<mvcc::Reader*> reader();
 
+  /// A place for a long answer to `call` of which `size_bytes` may be in memory at a time; null if
+  /// the line is full. `ready` runs on this loop, once it may begin or has waited too long.
+  std::shared_ptr<ListGate::Place> enter_line(const net::GrpcCall& call, MemoryUse use,
+                                              std::size_t size_bytes, ListGate::Ready ready);
+
+  // Authentication. All of it is for calls made while it is enabled.
+
+  /// One atomic load.
+  bool auth_enabled() const { return node_.auth().enabled(); }
+  /// The newest state; good until the next call. Taken after reader(), it is never older than what
+  /// the reader shows.
+  const auth::AuthState& auth();
+  /// Who makes the call: by its token, else by its certificate where that names users, else nobody.
+  /// Errors: invalid_auth_token.
+  absl::StatusOr<Caller> caller(const net::GrpcCall& call);
+  /// The token that came with it, if any; until the call is over.
+  static std::optional<BytesView> token_of(const net::GrpcCall& call);
+  /// Whether the token is not known here but may be soon: its login has not been applied yet.
+  bool is_ahead(const net::GrpcCall& call);
+  /// Errors: caller()'s; user_empty, user_not_found, permission_denied. OK while auth is disabled.
+  absl::Status authorize(const net::GrpcCall& call, Access access);
+  /// Whether the caller may read [key, range_end) now. OK while auth is disabled.
+  absl::Status check_read(const net::GrpcCall& call, BytesView key, BytesView range_end);
+  /// auth_old_revision if permissions have changed since AuthSource::version() was `version`: for
+  /// answers made elsewhere after they were asked about. OK while auth is disabled.
+  absl::Status check_same_auth(std::uint64_t version) const;
+
   /// Sends `request`, in `field` of a log entry, on its way at the end of this turn. `encode` makes
   /// the answer from an outcome without error; an error finishes the call by itself.
-  /// Errors, told to the call at once: errors::request_too_large.
+  /// Errors, told to the call at once: errors::request_too_large, invalid_auth_token.
   using Encode = net::Message (*)(LoopState& state, const node::Applied& applied);
   void propose(net::CallRef call, codec::CommandField field, BytesView request, Encode encode);
   /// The same; `done` finishes the call itself.
   using Done = absl::AnyInvocable<void(net::CallRef, node::Applied)>;
   void propose(net::CallRef call, codec::CommandField field, BytesView request, Done done);
+  /// A command of the services' own, in the name of `who`, or nobody's while authentication is
+  /// disabled. `done` runs once, with whatever came of it; at once for what can't be proposed.
+  void submit(const absl::StatusOr<Caller>& who, codec::CommandField field, BytesView request,
+              node::ProposalDone done);
+  /// In whose name a call's command is proposed. Errors: caller()'s.
+  absl::StatusOr<Caller> sender(const net::GrpcCall& call, codec::CommandField field);
+  /// For a lease whose id is left to us: positive, unique in the cluster as request ids are
+  /// (etcd-facts 3.3).
+  LeaseId choose_lease_id();
 
   /// Calls `ready` once the newest view has everything that was committed before this call; at once
   /// if it has that already. An error is final for the call.
@@ -73,16 +117,21 @@ class LoopState final : public node::Mailbox {
   /// Whether when_readable() would answer at once.
   bool is_readable_now(bool serializable);
 
-  /// The node's status, at most a tenth of a second old.
-  const node::NodeStatus& recent_status();
+  /// Whether a leader is known, and whether this member is a learner, at most a tenth of a second
+  /// ago. What would refuse a call is as of now: who was just elected or promoted serves at once.
+  bool has_leader();
+  bool is_learner();
 
  private:
-  bool admit_size(const net::CallRef& call, std::uint64_t id, codec::CommandField field,
-                  std::size_t request_bytes);
+  /// The entry of a proposal. Errors: those of `who`; request_too_large.
+  absl::StatusOr<Bytes> make_entry(const absl::StatusOr<Caller>& who, std::uint64_t id,
+                                   codec::CommandField field, BytesView request);
   void report_proposal(codec::CommandField field, net::EventLoop::Clock::time_point since,
                        bool applied);
   void end_turn();
+  void look_at_status(net::EventLoop::Clock::duration max_age);
   void tend_reader();
+  void tend_line();
 
   net::EventLoop& loop_;
   node::Node& node_;
@@ -95,9 +144,22 @@ class LoopState final : public node::Mailbox {
   mvcc::Reader reader_;
   bool reader_used_ = false;
   net::Timer reader_timer_;
+  const std::shared_ptr<ListGate> lists_;
+  net::Timer line_timer_;
   node::NodeStatus status_;
   net::EventLoop::Clock::time_point status_at_{};
+  std::shared_ptr<const auth::AuthState> auth_;
+  std::uint64_t auth_version_ = 0;
+  /// Whom tokens stand for, as Tokens said lately and while auth_ is the newest: spares each
+  /// request its lock and a signature its check.
+  struct KnownToken {
+    Caller caller;
+    net::EventLoop::Clock::time_point asked_at;
+  };
+  const KnownToken* known_token(BytesView token);
+  absl::flat_hash_map<Bytes, KnownToken> known_tokens_;
   std::unique_ptr<WatchHub> watches_;
+  std::unique_ptr<KeyFeed> key_feed_;
   LeaderBoundStreams leader_bound_{*this};
   PieceBuffers piece_buffers_;
 };

@@ -27,6 +27,9 @@ void alarm(LoopState& state, net::CallRef call, BytesView bytes) {
   if (absl::Status status = codec::decode(bytes, &request); !status.ok()) {
     return call->finish(malformed_request(status));
   }
+  const bool asks = request.action == static_cast<std::int32_t>(statemachine::AlarmAction::kGet);
+  absl::Status status = state.authorize(*call, asks ? Access::kUsers : Access::kAdministrators);
+  if (!status.ok()) return call->finish(status);
   state.propose(std::move(call), codec::CommandField::kAlarm, bytes, encode_alarm);
 }
 
@@ -54,13 +57,12 @@ void status(LoopState& state, net::CallRef call, const etcdserverpb::StatusReque
   response.set_raftappliedindex(now.applied.value);
   response.set_raftterm(now.term.value);
   response.set_islearner(now.is_learner);
-  if (!cluster->cluster_version.empty()) {
-    response.set_storageversion(state.options().storage_version);
-  }
+  response.set_storageversion(cluster->cluster_version);  // what is stored follows what is agreed
   response.mutable_downgradeinfo()->set_enabled(cluster->downgrade_enabled);
   response.mutable_downgradeinfo()->set_targetversion(cluster->downgrade_target);
   if (!now.leader) response.add_errors(std::string(errors::no_leader().message()));
   for (const auto& raised : now.alarms) response.add_errors(alarm_text(raised));
+  if (now.disk_full) response.add_errors(std::string(errors::kDiskFull));
   send_and_finish(call, response);
 }
 
@@ -125,16 +127,20 @@ void move_leader(LoopState& state, net::CallRef call,
 void register_maintenance(net::GrpcServices& services, Loops& loops) {
   add_unary(services, loops, "/etcdserverpb.Maintenance/Alarm", alarm);
   add_parsed<etcdserverpb::StatusRequest>(services, loops, "/etcdserverpb.Maintenance/Status",
-                                          status, Learners::kServe);
+                                          status, Learners::kServe, Access::kUsers);
+  constexpr Access kRoot = Access::kAdministrators;
   add_parsed<etcdserverpb::DefragmentRequest>(services, loops,
-                                              "/etcdserverpb.Maintenance/Defragment", defragment);
-  add_parsed<etcdserverpb::HashRequest>(services, loops, "/etcdserverpb.Maintenance/Hash", hash);
+                                              "/etcdserverpb.Maintenance/Defragment", defragment,
+                                              Learners::kRefuse, kRoot);
+  add_parsed<etcdserverpb::HashRequest>(services, loops, "/etcdserverpb.Maintenance/Hash", hash,
+                                        Learners::kRefuse, kRoot);
   add_parsed<etcdserverpb::HashKVRequest>(services, loops, "/etcdserverpb.Maintenance/HashKV",
-                                          hash_kv, Learners::kServe);
+                                          hash_kv, Learners::kServe, kRoot);
   add_parsed<etcdserverpb::MoveLeaderRequest>(services, loops,
-                                              "/etcdserverpb.Maintenance/MoveLeader", move_leader);
+                                              "/etcdserverpb.Maintenance/MoveLeader", move_leader,
+                                              Learners::kRefuse, kRoot);
   add_parsed<etcdserverpb::DowngradeRequest>(services, loops, "/etcdserverpb.Maintenance/Downgrade",
-                                             downgrade);
+                                             downgrade, Learners::kRefuse, kRoot);
   add_stream(
       services, loops, "/etcdserverpb.Maintenance/Snapshot", net::MethodKind::kServerStreaming,
       [](LoopState& state, net::CallRef call) {

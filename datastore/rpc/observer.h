@@ -40,6 +40,8 @@ class Observer {
                                       const absl::StatusOr<statemachine::Outcome>& /*outcome*/,
                                       std::chrono::nanoseconds /*took*/) {}
   virtual void lease_renewed(int /*loop*/) {}
+  /// Somebody could not log in as `user`.
+  virtual void login_refused(std::string_view /*user*/, const absl::Status& /*why*/) {}
   virtual void snapshot_started(std::uint64_t /*size_bytes*/) {}
   virtual void snapshot_finished(std::chrono::nanoseconds /*took*/,
                                  const absl::Status& /*status*/) {}

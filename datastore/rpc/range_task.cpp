@@ -1,5 +1,6 @@
 #include "datastore/rpc/range_task.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -27,6 +28,16 @@ constexpr std::size_t kMaxQueuedBytes = std::size_t{1} << 20;
 constexpr std::size_t kHeaderReserveBytes = 64;
 /// Measured by the pool before others have their turn.
 constexpr std::size_t kMeasuredKeys = 10'000;
+/// What a list sent in parts has in memory: the beginning, or what its client is to take next.
+constexpr std::size_t kListBytes = RangeTask::kCollectedBytes + 2 * PieceBuffers::kBufferBytes;
+/// Of each key while an answer is sorted or filtered.
+constexpr std::size_t kSortedKeyBytes = 64;
+/// Copies of an answer in the making, where it is made as a whole: compressed ones are gathered
+/// before they are; what becomes JSON is received, parsed and printed.
+constexpr std::size_t kCompressedCopies = 3;
+constexpr std::size_t kGatewayCopies = 7;
+/// What the JSON gateway adds to its calls.
+constexpr std::string_view kThroughGateway = "holdfast-gateway";
 /// As grpc-go's servers.
 constexpr std::size_t kMaxMessageBytes = std::numeric_limits<std::int32_t>::max();
 
@@ -38,6 +49,22 @@ std::size_t kvs_size_bytes(const std::vector<BytesView>& kvs) {
 
 void append_kvs(const std::vector<BytesView>& kvs, Bytes* out) {
   for (BytesView kv : kvs) codec::append_key_value(codec::kRangeKvsField, kv, out);
+}
+
+std::size_t copies_for(const net::GrpcCall& call) {
+  if (call.metadata_view(kThroughGateway)) return kGatewayCopies;
+  return call.takes_parts() ? 0 : kCompressedCopies;
+}
+
+absl::Status list_stalled() {
+  return absl::UnavailableError("holdfast: nothing of the list was taken for too long");
+}
+
+/// Keeps the place until the client has taken the piece.
+net::Slice slice_of(std::shared_ptr<const Bytes> piece, std::shared_ptr<ListGate::Place> place) {
+  const BytesView bytes = *piece;
+  using Held = std::pair<std::shared_ptr<const Bytes>, std::shared_ptr<ListGate::Place>>;
+  return {std::make_shared<const Held>(std::move(piece), std::move(place)), bytes};
 }
 
 /// The pairs as elements of a RangeResponse.
@@ -64,23 +91,52 @@ Bytes encode_range(const codec::ResponseHeader& header, const mvcc::RangeResult&
   return encode_range(header, result.kvs, result.more, result.count);
 }
 
-RangeTask::RangeTask(LoopState& state, net::CallRef call, BytesView request)
-    : state_(state), call_(std::move(call)), takes_parts_(call_->takes_parts()), request_(request) {
+RangeTask::RangeTask(LoopState& state, net::CallRef call, BytesView request,
+                     std::uint64_t auth_version)
+    : state_(state),
+      call_(std::move(call)),
+      takes_parts_(call_->takes_parts()),
+      request_(request),
+      auth_version_(auth_version),
+      copies_(copies_for(*call_)) {
   statemachine::RangeRequest decoded;
   HOLDFAST_CHECK(codec::decode(request_, &decoded).ok());
   query_ = statemachine::to_query(decoded);
 }
 
-void RangeTask::start(LoopState& state, net::CallRef call, BytesView request) {
-  auto task = std::make_shared<RangeTask>(state, std::move(call), request);
-  task->call_->set_on_cancelled([flag = task->cancelled_] { flag->store(true); });
-  task->begin();
-  task->submit();
+void RangeTask::start(LoopState& state, net::CallRef call, BytesView request,
+                      std::uint64_t auth_version) {
+  auto task = std::make_shared<RangeTask>(state, std::move(call), request, auth_version);
+  task->call_->set_on_cancelled([flag = task->cancelled_, weak = std::weak_ptr(task)] {
+    flag->store(true);
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    if (self->place_ != nullptr) self->place_->stop_waiting();
+    if (self->stall_) self->stall_->end();
+  });
+  task->enter_line();
+}
+
+void RangeTask::enter_line() {
+  MemoryUse use = mvcc::is_streamable(query_) ? MemoryUse::kLists : MemoryUse::kWholeAnswers;
+  if (copies_ == kCompressedCopies) use = MemoryUse::kWholeAnswers;
+  if (copies_ == kGatewayCopies) use = MemoryUse::kGateway;
+  reserved_bytes_ = kListBytes;
+  place_ = state_.enter_line(*call_, use, kListBytes,
+                             [self = shared_from_this()](const absl::Status& status) {
+                               if (!status.ok()) return self->call_->finish(status);
+                               self->begin();
+                               self->submit();
+                             });
+  if (place_ == nullptr) call_->finish(errors::too_many_requests());
 }
 
 void RangeTask::begin() {
   const bool in_slices = mvcc::is_streamable(query_) && restarts_ < kMaxRestarts;
   stage_ = in_slices ? Stage::kCollect : Stage::kAtOnce;
+  if ((copies_ > 0 || !in_slices) && !query_.count_only) stage_ = Stage::kWeigh;
+  weight_ = {};
+  ahead_.reset();
   cursor_.reset();
   if (in_slices) cursor_.emplace(query_);
   pieces_.clear();
@@ -98,6 +154,9 @@ void RangeTask::step(mvcc::Reader& reader) {
   if (cancelled_->load()) return finish(absl::CancelledError("context canceled"));
   absl::Status status;
   switch (stage_) {
+    case Stage::kWeigh:
+      status = weigh(reader);
+      break;
     case Stage::kAtOnce:
       status = answer_at_once(reader);
       break;
@@ -120,6 +179,45 @@ void RangeTask::step(mvcc::Reader& reader) {
   ++restarts_;
   begin();
   submit();
+}
+
+/// What all keys of the range weigh, in the default order and without filters: never less than the
+/// answer does.
+absl::Status RangeTask::weigh(mvcc::Reader& reader) {
+  if (!ahead_) {
+    mvcc::RangeQuery plain;
+    plain.range = query_.range;
+    plain.revision = query_.revision;
+    plain.keys_only = query_.keys_only;
+    ahead_.emplace(plain);
+  }
+  const auto step = ahead_->measure(reader, kMeasuredKeys, [this](std::size_t kv_bytes) {
+    const std::size_t size_bytes = codec::key_value_size_bytes(kv_bytes);
+    ++weight_.keys;
+    weight_.size_bytes += size_bytes;
+    weight_.largest_bytes = std::max(weight_.largest_bytes, size_bytes);
+  });
+  if (!step.ok()) return step.status();
+  if (step->done) {
+    if (absl::Status status = reserve_whole(); !status.ok()) return status;
+    ahead_.reset();
+    stage_ = cursor_ ? Stage::kCollect : Stage::kAtOnce;
+  }
+  submit();
+  return absl::OkStatus();
+}
+
+absl::Status RangeTask::reserve_whole() {
+  std::size_t need = weight_.size_bytes;
+  if (query_.limit > 0 && static_cast<std::size_t>(query_.limit) < weight_.keys) {
+    need = std::min(need, static_cast<std::size_t>(query_.limit) * weight_.largest_bytes);
+  }
+  need *= std::max<std::size_t>(copies_, 1);
+  if (!cursor_) need += weight_.keys * kSortedKeyBytes;
+  if (need <= reserved_bytes_) return absl::OkStatus();
+  absl::Status status = place_->grow(need - reserved_bytes_);
+  if (status.ok()) reserved_bytes_ = need;
+  return status;
 }
 
 absl::Status RangeTask::answer_at_once(mvcc::Reader& reader) {
@@ -203,8 +301,12 @@ void RangeTask::finish(absl::Status status) {
 
 void RangeTask::send_whole() {
   if (!call_->active()) return;
+  if (absl::Status status = state_.check_same_auth(auth_version_); !status.ok()) {
+    return call_->finish(status);
+  }
   net::Message message(codec::encode_header_only(state_.header(revision_)));
-  for (auto& piece : pieces_) message.append(net::Slice(std::move(piece)));
+  for (auto& piece : pieces_) message.append(slice_of(std::move(piece), place_));
+  place_->park();
   Bytes end;
   codec::append_range_end(more_, count_, &end);
   message.append(net::Slice::own(std::move(end)));
@@ -213,30 +315,51 @@ void RangeTask::send_whole() {
 
 void RangeTask::begin_sending() {
   if (!call_->active()) return;
+  if (absl::Status status = state_.check_same_auth(auth_version_); !status.ok()) {
+    return call_->finish(status);
+  }
   Bytes end;
   codec::append_range_end(more_, count_, &end);
   Bytes header = codec::encode_header_only(state_.header(revision_));
   call_->set_on_writable([self = shared_from_this()] { self->go_on(); });
+  stall_.emplace(state_.loop(), *call_, state_.options().list_stall_timeout,
+                 [weak = weak_from_this()] {
+                   if (const auto self = weak.lock()) self->on_stalled();
+                 });
   call_->begin_message(header.size() + size_bytes_ + end.size());
   call_->send_part(net::Slice::own(std::move(header)));
-  for (auto& piece : pieces_) call_->send_part(net::Slice(std::move(piece)));
+  for (auto& piece : pieces_) call_->send_part(slice_of(std::move(piece), place_));
   pieces_.clear();
   waits_for_client_ = true;
   go_on();
 }
 
 void RangeTask::send_part(std::shared_ptr<const Bytes> part, bool last) {
-  call_->send_part(net::Slice(std::move(part)));
-  if (last) return call_->finish(absl::OkStatus());
+  call_->send_part(slice_of(std::move(part), place_));
+  if (last) {
+    place_->park();
+    return call_->finish(absl::OkStatus());
+  }
   waits_for_client_ = true;
   go_on();
 }
 
 /// Reads the next slice, now or when the client has taken what is queued.
 void RangeTask::go_on() {
-  if (!waits_for_client_ || !call_->active() || call_->queued_bytes() > kMaxQueuedBytes) return;
+  if (!waits_for_client_ || !call_->active()) return;
+  if (call_->queued_bytes() > kMaxQueuedBytes) {
+    place_->park();
+    return stall_->begin();
+  }
+  stall_->end();
   waits_for_client_ = false;
+  place_->resume();
   submit();
+}
+
+void RangeTask::on_stalled() {
+  waits_for_client_ = false;
+  call_->abandon(list_stalled());
 }
 
 namespace {
@@ -264,7 +387,15 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
   }
 
   void on_writable() {
-    if (std::exchange(waits_for_client_, false)) submit();
+    if (!std::exchange(waits_for_client_, false)) return;
+    stall_->end();
+    place_->resume();
+    submit();
+  }
+
+  void on_cancelled() {
+    if (place_ != nullptr) place_->stop_waiting();
+    if (stall_) stall_->end();
   }
 
  private:
@@ -276,8 +407,20 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
 
   void start() {
     if (!call_->active()) return;
+    auth_version_ = state_.node().auth().version();
+    absl::Status status = state_.check_read(*call_, query_.range.key, query_.range.end);
+    if (!status.ok()) return call_->finish(status);
     if (!query_.count_only) cursor_ = std::make_unique<mvcc::RangeCursor>(query_);
-    submit();
+    stall_.emplace(state_.loop(), *call_, state_.options().list_stall_timeout,
+                   [weak = weak_from_this()] {
+                     if (const auto self = weak.lock()) self->on_stalled();
+                   });
+    place_ = state_.enter_line(*call_, MemoryUse::kLists, kListBytes,
+                               [self = shared_from_this()](const absl::Status& admitted) {
+                                 if (!admitted.ok()) return self->call_->finish(admitted);
+                                 self->submit();
+                               });
+    if (place_ == nullptr) call_->finish(errors::too_many_requests());
   }
 
   void submit() {
@@ -317,22 +460,36 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
 
   void send(Chunk chunk) {
     if (!call_->active()) return;
+    if (chunk.status.ok()) chunk.status = state_.check_same_auth(auth_version_);
     if (!chunk.status.ok()) return call_->finish(chunk.status);
     Bytes head;
     codec::WireWriter(&head).message_header(1, chunk.response->size());
-    call_->send(net::Message(std::move(head), net::Slice(std::move(chunk.response))));
-    if (chunk.last) return call_->finish(absl::OkStatus());
+    call_->send(net::Message(std::move(head), slice_of(std::move(chunk.response), place_)));
+    if (chunk.last) {
+      place_->park();
+      return call_->finish(absl::OkStatus());
+    }
     waits_for_client_ = call_->queued_bytes() > kMaxQueuedBytes;
-    if (!waits_for_client_) submit();
+    if (!waits_for_client_) return submit();
+    place_->park();
+    stall_->begin();
+  }
+
+  void on_stalled() {
+    waits_for_client_ = false;
+    call_->abandon(list_stalled());
   }
 
   LoopState& state_;
   const net::CallRef call_;
   Bytes request_;
   mvcc::RangeQuery query_;  // into request_
+  std::shared_ptr<ListGate::Place> place_;
   std::unique_ptr<mvcc::RangeCursor> cursor_;
   std::int64_t count_ = 0;
+  std::uint64_t auth_version_ = 0;
   bool waits_for_client_ = false;
+  std::optional<StallWatch> stall_;
 };
 
 class RangeStreamHandler final : public net::GrpcHandler {
@@ -341,6 +498,7 @@ class RangeStreamHandler final : public net::GrpcHandler {
       : stream_(std::make_shared<RangeStream>(state, std::move(call))) {}
   void on_message(BytesView message) override { stream_->on_request(message); }
   void on_writable() override { stream_->on_writable(); }
+  void on_cancelled() override { stream_->on_cancelled(); }
 
  private:
   const std::shared_ptr<RangeStream> stream_;

@@ -7,7 +7,14 @@
 namespace holdfast::rpc {
 
 Rpc::Rpc(node::Node& node, Options options, Observer& observer)
-    : node_(node), options_(std::move(options)), observer_(observer), health_(*this) {
+    : node_(node),
+      options_(std::move(options)),
+      observer_(observer),
+      lists_(std::make_shared<ListGate>(options_.memory == nullptr ? unlimited_ : *options_.memory,
+                                        ListGate::Options{.max_running = options_.max_running_lists,
+                                                          .max_waiting = options_.max_waiting_lists,
+                                                          .max_wait = options_.max_list_wait})),
+      health_(*this) {
 }
 
 Rpc::~Rpc() = default;
@@ -19,6 +26,9 @@ void Rpc::register_services(net::GrpcServices& services) {
   register_cluster(services, *this);
   register_maintenance(services, *this);
   register_auth(services, *this);
+  register_lock(services, *this);
+  register_election(services, *this);
+  register_archive(services, *this);
   health_.register_methods(services);
   register_reflection(services);
 }
@@ -27,7 +37,7 @@ void Rpc::attach(net::EventLoop& loop) {
   const auto index = static_cast<std::size_t>(loop.index());
   if (loops_.size() <= index) loops_.resize(index + 1);
   HOLDFAST_CHECK(loops_[index] == nullptr);
-  loops_[index] = std::make_unique<LoopState>(loop, node_, options_, observer_);
+  loops_[index] = std::make_unique<LoopState>(loop, node_, options_, observer_, lists_);
 }
 
 void Rpc::set_serving(bool serving) {

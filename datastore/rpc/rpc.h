@@ -5,6 +5,7 @@
 
 #include "datastore/net/grpc_services.h"
 #include "datastore/rpc/health_service.h"
+#include "datastore/rpc/list_gate.h"
 #include "datastore/rpc/loop_state.h"
 #include "datastore/rpc/service.h"
 
@@ -44,6 +45,8 @@ class Rpc final : public Loops {
   node::Node& node_;
   const Options options_;
   Observer& observer_;
+  MemoryBudget unlimited_;  // where the options name none
+  const std::shared_ptr<ListGate> lists_;
   std::vector<std::unique_ptr<LoopState>> loops_;  // by index
   HealthService health_;
 };

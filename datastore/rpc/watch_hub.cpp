@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "datastore/base/errors.h"
 #include "datastore/codec/responses.h"
 #include "datastore/rpc/door.h"
@@ -18,6 +19,8 @@ using std::chrono::milliseconds;
 constexpr std::int64_t kNoWatch = -1;
 constexpr std::string_view kEmptyRange = "mvcc: watcher range is empty";
 constexpr std::string_view kDuplicateId = "mvcc: duplicate watch ID provided on the WatchStream";
+/// Of the room for big answers, the part that all backlogs of a loop may have.
+constexpr std::size_t kBacklogShare = 8;
 /// After the pool refused a slice of history.
 constexpr milliseconds kRetryDelay{20};
 
@@ -112,6 +115,30 @@ void send_fragments(net::GrpcCall& call, codec::WatchResponse response, const En
 
 }  // namespace
 
+namespace {
+
+/// As Go prints a gRPC error: so etcd puts it, and clients compare the whole.
+std::string refusal_text(const absl::Status& why) {
+  const char* const code = absl::IsUnauthenticated(why)   ? "Unauthenticated"
+                           : absl::IsInvalidArgument(why) ? "InvalidArgument"
+                                                          : "PermissionDenied";
+  return absl::StrCat("rpc error: code = ", code, " desc = ", why.message());
+}
+
+/// Who makes the call, if it may watch [key, range_end); empty while authentication is disabled.
+/// Errors: those with which etcd cancels a watch at once.
+absl::StatusOr<Bytes> permitted_user(LoopState& state, const net::GrpcCall& call, BytesView key,
+                                     BytesView range_end) {
+  if (!state.auth_enabled()) return Bytes();
+  const absl::StatusOr<Caller> who = state.caller(call);
+  if (!who.ok()) return who.status();
+  absl::Status status = state.auth().check_read(who->identity(), key, range_end);
+  if (!status.ok()) return status;
+  return who->user;
+}
+
+}  // namespace
+
 // --- one stream ----------------------------------------------------------------------------------
 
 WatchStream::WatchStream(WatchHub& hub, net::CallRef call) : hub_(hub), call_(std::move(call)) {
@@ -173,6 +200,8 @@ void WatchStream::create(const codec::WatchCreateRequest& request) {
   // No key is the smallest key.
   const BytesView key = request.range.key.empty() ? BytesView("\0", 1) : request.range.key;
   if (request.start_revision < 0) return refuse(text_of(errors::compacted()));
+  const auto user = permitted_user(hub_.state_, *call_, key, request.range.end);
+  if (!user.ok()) return refuse(refusal_text(user.status()));
   if (!watch::is_valid_range(key, request.range.end)) return refuse(kEmptyRange);
   if (request.watch_id != 0 && watches_.contains(request.watch_id)) return refuse(kDuplicateId);
 
@@ -180,6 +209,7 @@ void WatchStream::create(const codec::WatchCreateRequest& request) {
   watch->id = request.watch_id != 0 ? request.watch_id : choose_id();
   watch->stream = this;
   watch->fragment = request.fragment;
+  watch->user = *user;
   const Revision current = std::max(hub_.state_.newest_revision(), hub_.set_->revision());
   watch->watcher = hub_.set_->add({.interest = {.key = Bytes(key),
                                                 .range_end = Bytes(request.range.end),
@@ -195,6 +225,26 @@ void WatchStream::create(const codec::WatchCreateRequest& request) {
   watches_.emplace(watch->id, std::move(watch));
   hub_.catch_up();
   hub_.report();
+}
+
+void WatchStream::review() {
+  for (const auto& [id, watch] : watches_) {
+    const absl::Status status = check_still_permitted(*watch);
+    if (status.ok()) continue;
+    const absl::Status why(status.code(), refusal_text(status));
+    hub_.end_watch(*watch, why, Revision());
+  }
+}
+
+absl::Status WatchStream::check_still_permitted(const Watch& watch) {
+  const watch::Interest* interest = hub_.set_->interest(watch.watcher);
+  if (interest == nullptr) return absl::OkStatus();  // it has ended
+  if (watch.user.empty()) {
+    // Made while nobody was asked: whoever made it may be somebody all the same.
+    return permitted_user(hub_.state_, *call_, interest->key, interest->range_end).status();
+  }
+  const auth::AuthState& auth = hub_.state_.auth();
+  return auth.check_read({watch.user, auth.revision()}, interest->key, interest->range_end);
 }
 
 void WatchStream::cancel(std::int64_t id) {
@@ -246,6 +296,7 @@ void WatchHub::start() {
 
 void WatchHub::on_started(Revision revision) {
   if (!set_.has_value()) return begin(revision);
+  review_permissions();
   // No batch carries what the member skipped: history does, or a compaction took it and the watch
   // ends with the revision of that.
   set_->jump_to(revision);
@@ -284,10 +335,19 @@ Watch* WatchHub::find(const watch::Subscriber& subscriber) {
 }
 
 bool WatchHub::takes_more(Watch& watch, Revision next_revision) {
-  if (watch.stream->call_->queued_bytes() <= kMaxBacklogBytes) return true;
+  if (watch.stream->call_->queued_bytes() <= max_backlog_bytes()) return true;
   set_->block(watch.watcher, next_revision);
   watch.stream->blocked_.insert(watch.id);
   return false;
+}
+
+std::size_t WatchHub::max_backlog_bytes() const {
+  const MemoryBudget* memory = state_.options().memory;
+  if (memory == nullptr || !memory->limited()) return kMaxBacklogBytes;
+  if (memory->pressure() != MemoryPressure::kNone) return kMinBacklogBytes;
+  const std::size_t share =
+      memory->room_bytes() / kBacklogShare / std::max<std::size_t>(streams_.size(), 1);
+  return std::clamp(share, kMinBacklogBytes, kMaxBacklogBytes);
 }
 
 // --- live ----------------------------------------------------------------------------------------
@@ -308,7 +368,15 @@ void send_events(const LoopState& state, const Watch& watch, net::GrpcCall& call
 
 }  // namespace
 
+void WatchHub::review_permissions() {
+  const std::uint64_t version = state_.node().auth().version();
+  if (std::exchange(reviewed_auth_, version) == version || !state_.auth_enabled()) return;
+  for (WatchStream* stream : streams_) stream->review();
+}
+
 void WatchHub::on_batch(const std::shared_ptr<const watch::EventBatch>& batch) {
+  review_permissions();
+  if (batch == nullptr) return report();
   set_->deliver(*batch, [&](const watch::Delivery& delivery) { deliver(batch, delivery); });
   catch_up();
   answer_waiting_progress();
@@ -355,8 +423,10 @@ void WatchHub::catch_up() {
 
 void WatchHub::start_catch_up(std::shared_ptr<const watch::CatchUp> work) {
   ++catch_ups_;
+  HistoryLimits limits;
+  limits.max_bytes = std::min(limits.max_bytes, max_backlog_bytes());
   const absl::Status status =
-      state_.node().run_read([this, work, target = set_->revision()](mvcc::Reader& reader) {
+      state_.node().run_read([this, work, limits, target = set_->revision()](mvcc::Reader& reader) {
         if (!reader.holding()) {
           return state_.post([this, work] {
             --catch_ups_;
@@ -365,7 +435,7 @@ void WatchHub::start_catch_up(std::shared_ptr<const watch::CatchUp> work) {
         }
         const mvcc::ReadView& view = reader.view();
         PastRead past = {.slice = read_history(reader, work->interest, work->next_revision,
-                                               std::min(target, view.revision), {}),
+                                               std::min(target, view.revision), limits),
                          .target = target,
                          .compacted = view.compact_revision};
         state_.post([this, work, past = std::move(past)] { finish_catch_up(*work, past); });
@@ -393,6 +463,7 @@ void WatchHub::report_sent(std::size_t watches, std::size_t events,
 void WatchHub::finish_catch_up(const watch::CatchUp& work, const PastRead& past) {
   const auto began = net::EventLoop::Clock::now();
   --catch_ups_;
+  review_permissions();
   EncodedEvents events;
   std::size_t sent = 0;
   Revision shown = past.target;

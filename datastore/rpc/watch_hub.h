@@ -28,6 +28,8 @@ struct Watch {
   /// 0 once a compaction has canceled it; its id then stays taken, as in etcd.
   watch::WatcherId watcher;
   bool fragment = false;
+  /// Who created it; empty where nobody was asked.
+  Bytes user;
 };
 
 /// Many watches of one client, told apart by their ids. Owned by its call; the hub refers to it.
@@ -45,6 +47,9 @@ class WatchStream final : public net::GrpcHandler {
 
   void create(const codec::WatchCreateRequest& request);
   void cancel(std::int64_t id);
+  /// Ends the watches that their users may have no longer.
+  void review();
+  absl::Status check_still_permitted(const Watch& watch);
   void refuse(std::string_view reason);
   /// True if every watch is live: then `revision` is what all of them have had.
   bool all_live() const;
@@ -63,11 +68,18 @@ class WatchStream final : public net::GrpcHandler {
 /// and queues them, shared, on the streams that want them; brings watches up to date from history,
 /// on the node's pool, in slices.
 ///
-/// Memory is bounded: a stream with kMaxBacklogBytes queued gets nothing more; its watches fall
-/// behind, cost nothing, and read what they missed once the client has caught up.
+/// While authentication is enabled a watch is asked about when it is created, and again before
+/// anything is sent after a change of permissions: whoever has lost them, with a role or as a user,
+/// is told so and sees nothing more.
+///
+/// Memory is bounded: a stream with max_backlog_bytes() queued gets nothing more; its watches fall
+/// behind, cost nothing, and read what they missed once the client has caught up. So no watch need
+/// be cancelled because its client is slow.
 class WatchHub {
  public:
   static constexpr std::size_t kMaxBacklogBytes = std::size_t{4} << 20;
+  /// However many streams there are and however short memory is.
+  static constexpr std::size_t kMinBacklogBytes = std::size_t{128} << 10;
   /// Slices of history being read for this loop at any time.
   static constexpr int kMaxCatchUps = 4;
 
@@ -97,9 +109,12 @@ class WatchHub {
   /// At the beginning, and whenever a leader's state has replaced this member's.
   void on_started(Revision revision);
   void begin(Revision revision);
+  /// Null: permissions have changed.
   void on_batch(const std::shared_ptr<const watch::EventBatch>& batch);
   void deliver(const std::shared_ptr<const watch::EventBatch>& batch,
                const watch::Delivery& delivery);
+  /// Before anything is sent: ends the watches that are permitted no more.
+  void review_permissions();
   void catch_up();
   void start_catch_up(std::shared_ptr<const watch::CatchUp> work);
   void finish_catch_up(const watch::CatchUp& work, const PastRead& past);
@@ -117,6 +132,8 @@ class WatchHub {
   /// Whether the stream may be given more. If not, the watch is told to wait.
   bool takes_more(Watch& watch, Revision next_revision);
   Watch* find(const watch::Subscriber& subscriber);
+  /// What each stream may have queued at present.
+  std::size_t max_backlog_bytes() const;
 
   LoopState& state_;
   bool subscribed_ = false;
@@ -127,6 +144,8 @@ class WatchHub {
   std::vector<std::pair<WatchStream*, Bytes>> early_requests_;
   std::vector<WaitingProgress> waiting_progress_;
   int catch_ups_ = 0;
+  /// AuthSource::version() at the last review.
+  std::uint64_t reviewed_auth_ = 0;
   /// Watches, and how many of them are slow, as the observer last heard.
   std::pair<std::size_t, std::size_t> reported_{0, 0};
   net::Timer progress_timer_;

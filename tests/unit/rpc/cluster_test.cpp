@@ -112,6 +112,14 @@ TEST_F(ClusterTest, ALearnerServesWhatAsksNobodyElse) {
   }
 }
 
+TEST_F(ClusterTest, ALearnerThatWasJustPromotedServesAtOnce) {
+  node_.set_learner(true);
+  EXPECT_EQ(error("/etcdserverpb.Cluster/MemberList", ""),
+            "9: etcdserver: rpc not supported for learner");
+  node_.set_learner(false);
+  EXPECT_EQ(error("/etcdserverpb.Cluster/MemberList", ""), "0: ");
+}
+
 // --- streams that demand a leader
 // -----------------------------------------------------------------
 

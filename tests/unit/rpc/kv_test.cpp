@@ -102,6 +102,17 @@ TEST_F(KvTest, ALeaderIsMissedByThoseWhoAsk) {
             "14: etcdserver: no leader");
 }
 
+TEST_F(KvTest, ALeaderThatWasJustElectedIsKnownAtOnce) {
+  const net::H2Client::Headers demand_leader = {{"hasleader", "true"}};
+  RangeRequest request;
+  request.set_key("k");
+  const std::string bytes = request.SerializeAsString();
+  node_.set_leader(MemberId());
+  EXPECT_EQ(error("/etcdserverpb.KV/Range", bytes, demand_leader), "14: etcdserver: no leader");
+  node_.set_leader(MemberId(7));
+  EXPECT_EQ(error("/etcdserverpb.KV/Range", bytes, demand_leader), "0: ");
+}
+
 TEST_F(KvTest, LinearizableReadsWaitForAReadIndexUnlessTheViewIsEnough) {
   put("k", "v");
   node_.set_linearizable(false);
@@ -208,6 +219,30 @@ TEST_F(SlowClientTest, AListWhoseClientLeavesIsGivenUp) {
     begin_list(client);
   }
   EXPECT_EQ(range(prefix("p/")).kvs_size(), 5000);
+}
+
+class StalledClientTest : public RpcTest {
+ protected:
+  StalledClientTest() : RpcTest({.list_stall_timeout = std::chrono::milliseconds(50)}) {}
+
+  /// Begins a list for a client that takes two pieces of it and then no more, and waits until it
+  /// is given up.
+  void expect_given_up(const char* method) {
+    net::H2Client client(port_, kWindow);
+    client.consume_automatically = false;
+    RangeRequest all;
+    all.set_key("p/");
+    all.set_range_end("p0");
+    const auto stream = client.call(method, all.SerializeAsString());
+    EXPECT_TRUE(client.run_until_closed(stream));
+  }
+  static constexpr std::int32_t kWindow = 100'000;
+};
+
+TEST_F(StalledClientTest, AListOfWhichNothingIsTakenIsGivenUp) {
+  node_.fill("p/", 5000, 1000);
+  expect_given_up("/etcdserverpb.KV/Range");
+  expect_given_up("/etcdserverpb.KV/RangeStream");
 }
 
 TEST_F(KvTest, RangeStreamSendsTheWholeInPieces) {

@@ -35,7 +35,11 @@ class TestObserver final : public Observer {
 /// The services behind a real server on an ephemeral port, over a TestNode.
 class RpcTest : public ::testing::Test {
  protected:
-  explicit RpcTest(Options options = {}) : rpc_(std::make_unique<Rpc>(node_, options, observer_)) {
+  explicit RpcTest(Options options = {}) {
+    options.login.tokens = &node_.tokens();
+    options.login.passwords = passwords_.get();
+    options.login.bcrypt_cost = 4;
+    rpc_ = std::make_unique<Rpc>(node_, options, observer_);
     auto services = std::make_shared<net::GrpcServices>();
     rpc_->register_services(*services);
     server_ = std::make_unique<net::Server>(net::ServerOptions{}, services, nullptr);
@@ -48,6 +52,7 @@ class RpcTest : public ::testing::Test {
   ~RpcTest() override {
     server_->stop(std::chrono::seconds(1));
     node_.stop();
+    passwords_.reset();
     rpc_.reset();
     server_.reset();
   }
@@ -81,6 +86,7 @@ class RpcTest : public ::testing::Test {
   TestObserver observer_;
   std::unique_ptr<Rpc> rpc_;
   std::unique_ptr<net::Server> server_;
+  std::unique_ptr<crypto::PasswordPool> passwords_ = std::make_unique<crypto::PasswordPool>(1);
   int port_ = 0;
 };
 

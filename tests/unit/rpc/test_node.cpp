@@ -64,6 +64,11 @@ void TestNode::set_learner(bool learner) {
   is_learner_ = learner;
 }
 
+void TestNode::set_disk_full(bool full) {
+  std::lock_guard guard(mutex_);
+  disk_full_ = full;
+}
+
 void TestNode::set_membership_answer(absl::StatusOr<node::MembershipChange> answer) {
   std::lock_guard guard(mutex_);
   membership_answer_ = std::move(answer);
@@ -144,6 +149,7 @@ node::NodeStatus TestNode::status() const {
   status.term = term();
   status.leader = leader_;
   status.is_learner = is_learner_;
+  status.disk_full = disk_full_;
   status.committed = status.applied = Index(index_);
   status.revision = machine_->store().revision();
   status.sizes = {.allocated_bytes = 4096, .used_bytes = 2048};
@@ -159,10 +165,19 @@ statemachine::Outcome TestNode::apply(BytesView entry) {
   machine_->lessor().advance_to(kNow);
   auto outcome = machine_->apply(Index(++index_), term(), command);
   HOLDFAST_CHECK(outcome.ok());
+  if (const auto* login = std::get_if<statemachine::AuthenticateOutcome>(&outcome->body)) {
+    tokens_.simple().keep(login->simple_token, login->user);
+  }
   return *std::move(outcome);
 }
 
 void TestNode::end_batch() {
+  if (machine_->auth() != auth_.get()) {
+    auth_.set(machine_->auth());
+    for (const Subscriber& subscriber : subscribers_) {
+      subscriber.mailbox->post([deliver = subscriber.deliver] { (*deliver)(nullptr); });
+    }
+  }
   const auto batch = machine_->end_batch();
   if (batch == nullptr || batch->empty()) return;
   for (const Subscriber& subscriber : subscribers_) {
@@ -271,11 +286,26 @@ void TestNode::lease_time_to_live(LeaseId id, bool keys,
   mailbox.post([done = std::move(done), times]() mutable { done(times); });
 }
 
-void TestNode::lease_list(absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
+void TestNode::lease_list(node::KeyCheck check,
+                          absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
+                          node::Mailbox& mailbox) {
+  std::lock_guard guard(mutex_);
+  absl::StatusOr<std::vector<LeaseId>> leases = machine_->lessor().list();
+  for (const LeaseId id : machine_->lessor().list()) {
+    for (const Bytes& key : machine_->lessor().keys_of(id)) {
+      if (check == nullptr || !leases.ok()) continue;
+      if (absl::Status status = check(key); !status.ok()) leases = status;
+    }
+  }
+  mailbox.post([done = std::move(done), leases]() mutable { done(leases); });
+}
+
+void TestNode::lease_keys(LeaseId id,
+                          absl::AnyInvocable<void(absl::StatusOr<std::vector<Bytes>>)> done,
                           node::Mailbox& mailbox) {
   std::lock_guard guard(mutex_);
   mailbox.post(
-      [done = std::move(done), leases = machine_->lessor().list()]() mutable { done(leases); });
+      [done = std::move(done), keys = machine_->lessor().keys_of(id)]() mutable { done(keys); });
 }
 
 void TestNode::snapshot(absl::AnyInvocable<void(absl::StatusOr<node::BackendSnapshot>)> done,
@@ -305,6 +335,11 @@ void TestNode::hash_kv(std::int64_t revision,
                           .hash_revision = Revision(revision),
                           .revision = Revision(3)});
   });
+}
+
+void TestNode::applied_entries(Index, std::size_t, node::Time, node::EntriesDone done,
+                               node::Mailbox& mailbox) {
+  mailbox.post([done = std::move(done)]() mutable { done(errors::stopped()); });
 }
 
 void TestNode::await_compaction(Revision, absl::AnyInvocable<void(absl::Status)> done,
@@ -344,7 +379,8 @@ void TestNode::update_member(MemberId id, std::vector<std::string> peer_urls,
                  std::move(done), mailbox);
 }
 
-void TestNode::promote_member(MemberId id, node::MembershipDone done, node::Mailbox& mailbox) {
+void TestNode::promote_member(MemberId id, std::string, node::MembershipDone done,
+                              node::Mailbox& mailbox) {
   change_members(absl::StrCat("promote ", id.value), std::move(done), mailbox);
 }
 

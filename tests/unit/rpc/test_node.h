@@ -8,7 +8,10 @@
 #include <vector>
 
 #include "datastore/base/errors.h"
+#include "datastore/crypto/tokens.h"
 #include "datastore/node/node.h"
+#include "datastore/platform/os_random.h"
+#include "datastore/platform/system_clock.h"
 #include "datastore/statemachine/statemachine.h"
 #include "tests/unit/mvcc/memory_backend.h"
 
@@ -27,6 +30,7 @@ class TestNode final : public node::Node {
   void set_linearizable(bool linearizable);
   void set_leader(MemberId leader);
   void set_learner(bool learner);
+  void set_disk_full(bool full);
   /// What every change of membership comes to, and what was asked: "add http://a:1 learner".
   void set_membership_answer(absl::StatusOr<node::MembershipChange> answer);
   std::vector<std::string> membership_requests() const;
@@ -48,6 +52,9 @@ class TestNode final : public node::Node {
   node::NodeStatus status() const override;
   Term term() const override { return Term(2); }
   void propose(std::vector<node::Proposal> proposals, node::Mailbox& mailbox) override;
+  const node::AuthSource& auth() const override { return auth_; }
+  /// What logins give out; also for Options::tokens.
+  crypto::Tokens& tokens() { return tokens_; }
   const mvcc::ViewSource& views() override { return machine_->store().views(); }
   ports::KvBackend& backend() override { return backend_; }
   void read_index(absl::AnyInvocable<void(absl::Status)> done, node::Mailbox& mailbox) override;
@@ -62,7 +69,10 @@ class TestNode final : public node::Node {
   void lease_time_to_live(LeaseId id, bool keys,
                           absl::AnyInvocable<void(absl::StatusOr<node::LeaseTimes>)> done,
                           node::Mailbox& mailbox) override;
-  void lease_list(absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
+  void lease_list(node::KeyCheck check,
+                  absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)> done,
+                  node::Mailbox& mailbox) override;
+  void lease_keys(LeaseId id, absl::AnyInvocable<void(absl::StatusOr<std::vector<Bytes>>)> done,
                   node::Mailbox& mailbox) override;
   void snapshot(absl::AnyInvocable<void(absl::StatusOr<node::BackendSnapshot>)> done,
                 node::Mailbox& mailbox) override;
@@ -71,6 +81,9 @@ class TestNode final : public node::Node {
   void hash_kv(std::int64_t revision,
                absl::AnyInvocable<void(absl::StatusOr<node::HashResult>)> done,
                node::Mailbox& mailbox) override;
+  /// None but those of set_entries(), whatever is asked.
+  void applied_entries(Index after, std::size_t max_bytes, node::Time patience,
+                       node::EntriesDone done, node::Mailbox& mailbox) override;
   void await_compaction(Revision revision, absl::AnyInvocable<void(absl::Status)> done,
                         node::Mailbox& mailbox) override;
   void defragment(absl::AnyInvocable<void(absl::Status)> done, node::Mailbox& mailbox) override;
@@ -81,7 +94,8 @@ class TestNode final : public node::Node {
   void remove_member(MemberId id, node::MembershipDone done, node::Mailbox& mailbox) override;
   void update_member(MemberId id, std::vector<std::string> peer_urls, node::MembershipDone done,
                      node::Mailbox& mailbox) override;
-  void promote_member(MemberId id, node::MembershipDone done, node::Mailbox& mailbox) override;
+  void promote_member(MemberId id, std::string token, node::MembershipDone done,
+                      node::Mailbox& mailbox) override;
 
  private:
   void change_members(std::string what, node::MembershipDone done, node::Mailbox& mailbox);
@@ -98,12 +112,17 @@ class TestNode final : public node::Node {
   void tell_started(const Subscriber& subscriber);  // mutex_ held
 
   testing::MemoryBackend backend_;
+  platform::SystemClock clock_;
+  platform::OsRandom random_;
+  crypto::Tokens tokens_{std::chrono::seconds(300), clock_, random_};
+  node::AuthSource auth_;
   mutable std::mutex mutex_;
   std::unique_ptr<statemachine::StateMachine> machine_;
   std::uint64_t next_id_ = 1000;
   std::uint64_t index_ = 0;
   MemberId leader_{7};
   bool is_learner_ = false;
+  bool disk_full_ = false;
   absl::StatusOr<node::MembershipChange> membership_answer_ = errors::unhealthy();
   std::vector<std::string> membership_requests_;
   bool refuse_reads_ = false;
