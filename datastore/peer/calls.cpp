@@ -53,9 +53,11 @@ void Calls::time_to_live(MemberId leader, const LeaseQuery& query, Done<node::Le
       std::move(done));
 }
 
-void Calls::promote(MemberId leader, MemberId learner, Done<std::vector<node::MemberInfo>> done) {
-  ask(leader, post(absl::StrCat("/members/promote/", learner.value), {}), decode_promotion,
-      std::move(done));
+void Calls::promote(MemberId leader, MemberId learner, const std::string& token,
+                    Done<std::vector<node::MemberInfo>> done) {
+  net::Http1Request request = post(absl::StrCat("/members/promote/", learner.value), {});
+  if (!token.empty()) request.headers.emplace_back("authorization", token);
+  ask(leader, std::move(request), decode_promotion, std::move(done));
 }
 
 void Calls::hash_kv(MemberId peer, Revision revision, Done<node::HashResult> done) {

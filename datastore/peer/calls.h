@@ -21,7 +21,8 @@ class Calls {
 
   void keep_alive(MemberId leader, LeaseId lease, Done<std::int64_t> done);
   void time_to_live(MemberId leader, const LeaseQuery& query, Done<node::LeaseTimes> done);
-  void promote(MemberId leader, MemberId learner, Done<std::vector<node::MemberInfo>> done);
+  void promote(MemberId leader, MemberId learner, const std::string& token,
+               Done<std::vector<node::MemberInfo>> done);
   void hash_kv(MemberId peer, Revision revision, Done<node::HashResult> done);
   void version(MemberId peer, Done<node::PeerVersion> done);
 

@@ -73,7 +73,7 @@ void MemberPages::serve(const net::HttpRequest& request, net::HttpResponderRef r
   if (path == "/members/hashkv") return serve_hash(request, std::move(responder));
   if (path == "/leases") return serve_keep_alive(request, std::move(responder));
   if (path == "/leases/internal") return serve_lease_query(request, std::move(responder));
-  serve_promotion(path.substr(kPromotePrefix.size()), std::move(responder));
+  serve_promotion(path.substr(kPromotePrefix.size()), request, std::move(responder));
 }
 
 // --- members ------------------------------------------------------------------------------------
@@ -84,11 +84,10 @@ void MemberPages::serve_members(net::HttpResponder& responder) {
 
 void MemberPages::serve_version(net::HttpResponder& responder) {
   const std::string cluster = context_.node->cluster()->cluster_version;
-  answer_json(
-      context_, responder,
-      encode_version({.server = context_.options.api_version,
-                      .cluster = cluster.empty() ? "not_decided" : cluster,
-                      .storage = cluster.empty() ? "unknown" : context_.options.storage_version}));
+  answer_json(context_, responder,
+              encode_version({.server = context_.options.api_version,
+                              .cluster = cluster.empty() ? "not_decided" : cluster,
+                              .storage = cluster.empty() ? "unknown" : cluster}));
 }
 
 void MemberPages::serve_downgrade(net::HttpResponderRef responder) {
@@ -123,7 +122,8 @@ void MemberPages::serve_hash(const net::HttpRequest& request, net::HttpResponder
       context_.mailbox);
 }
 
-void MemberPages::serve_promotion(std::string_view text, net::HttpResponderRef responder) {
+void MemberPages::serve_promotion(std::string_view text, const net::HttpRequest& request,
+                                  net::HttpResponderRef responder) {
   std::uint64_t id = 0;
   const char* const end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, id);
@@ -133,7 +133,7 @@ void MemberPages::serve_promotion(std::string_view text, net::HttpResponderRef r
                                      " not found in cluster"));
   }
   context_.port->promote_as_leader(
-      MemberId(id),
+      MemberId(id), std::string(request.header("authorization").value_or("")),
       [this,
        responder = std::move(responder)](const absl::StatusOr<node::MembershipChange>& change) {
         if (change.ok()) return answer_json(context_, *responder, encode_members(change->members));

@@ -40,7 +40,8 @@ class MemberPages {
   void serve_version(net::HttpResponder& responder);
   void serve_downgrade(net::HttpResponderRef responder);
   void serve_hash(const net::HttpRequest& request, net::HttpResponderRef responder);
-  void serve_promotion(std::string_view id, net::HttpResponderRef responder);
+  void serve_promotion(std::string_view id, const net::HttpRequest& request,
+                       net::HttpResponderRef responder);
   void serve_keep_alive(const net::HttpRequest& request, net::HttpResponderRef responder);
   void serve_lease_query(const net::HttpRequest& request, net::HttpResponderRef responder);
   /// Calls `then` once everything committed by now is applied, or timeout_wait_applied_index: a

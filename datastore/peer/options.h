@@ -31,8 +31,6 @@ struct TransportOptions {
   // --- what is said of us -----------------------------------------------------------------------
   /// The etcd API level. Peers refuse us below 3.0; the cluster's version follows the lowest.
   std::string api_version = "3.7.1";
-  /// At /version, once the cluster's version is decided.
-  std::string storage_version = "3.7.0";
 
   // --- times ------------------------------------------------------------------------------------
   std::chrono::milliseconds election_timeout{1000};

@@ -191,10 +191,11 @@ void Transport::time_to_live(MemberId leader, LeaseId lease, bool keys,
   });
 }
 
-void Transport::promote(MemberId leader, MemberId learner,
+void Transport::promote(MemberId leader, MemberId learner, std::string token,
                         Done<std::vector<node::MemberInfo>> done) {
-  parts_->run([parts = parts_.get(), leader, learner, done = std::move(done)]() mutable {
-    parts->calls.promote(leader, learner, std::move(done));
+  parts_->run([parts = parts_.get(), leader, learner, token = std::move(token),
+               done = std::move(done)]() mutable {
+    parts->calls.promote(leader, learner, token, std::move(done));
   });
 }
 

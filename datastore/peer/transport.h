@@ -64,7 +64,7 @@ class Transport final : public node::Peers {
   void keep_alive(MemberId leader, LeaseId lease, Done<std::int64_t> done) override;
   void time_to_live(MemberId leader, LeaseId lease, bool keys,
                     Done<node::LeaseTimes> done) override;
-  void promote(MemberId leader, MemberId learner,
+  void promote(MemberId leader, MemberId learner, std::string token,
                Done<std::vector<node::MemberInfo>> done) override;
   void hash_kv(MemberId peer, Revision revision, Done<node::HashResult> done) override;
   void version(MemberId peer, Done<node::PeerVersion> done) override;

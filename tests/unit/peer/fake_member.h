@@ -49,6 +49,7 @@ class FakeMember final : public node::Node, public node::PeerPort {
   // What is answered; set before anybody asks.
   absl::StatusOr<std::int64_t> keep_alive_answer = errors::lease_not_found();
   absl::StatusOr<node::LeaseTimes> times_answer = errors::lease_not_found();
+  std::string promote_token;
   absl::StatusOr<node::MembershipChange> promote_answer = errors::member_not_found();
   absl::StatusOr<node::HashResult> hash_answer = errors::compacted();
   absl::Status read_index_answer;
@@ -85,7 +86,9 @@ class FakeMember final : public node::Node, public node::PeerPort {
                               node::Mailbox& mailbox) override {
     answer(mailbox, std::move(done), times_answer);
   }
-  void promote_as_leader(MemberId, node::MembershipDone done, node::Mailbox& mailbox) override {
+  void promote_as_leader(MemberId, std::string token, node::MembershipDone done,
+                         node::Mailbox& mailbox) override {
+    promote_token = std::move(token);
     answer(mailbox, std::move(done), promote_answer);
   }
 
@@ -120,11 +123,16 @@ class FakeMember final : public node::Node, public node::PeerPort {
                         node::Mailbox&) override {}
   void lease_time_to_live(LeaseId, bool, absl::AnyInvocable<void(absl::StatusOr<node::LeaseTimes>)>,
                           node::Mailbox&) override {}
-  void lease_list(absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)>,
+  const node::AuthSource& auth() const override { return auth_; }
+  void lease_keys(LeaseId, absl::AnyInvocable<void(absl::StatusOr<std::vector<Bytes>>)>,
+                  node::Mailbox&) override {}
+  void lease_list(node::KeyCheck, absl::AnyInvocable<void(absl::StatusOr<std::vector<LeaseId>>)>,
                   node::Mailbox&) override {}
   void snapshot(absl::AnyInvocable<void(absl::StatusOr<node::BackendSnapshot>)>,
                 node::Mailbox&) override {}
   void hash(absl::AnyInvocable<void(absl::StatusOr<node::HashResult>)>, node::Mailbox&) override {}
+  void applied_entries(Index, std::size_t, node::Time, node::EntriesDone, node::Mailbox&) override {
+  }
   void await_compaction(Revision, absl::AnyInvocable<void(absl::Status)>, node::Mailbox&) override {
   }
   void defragment(absl::AnyInvocable<void(absl::Status)>, node::Mailbox&) override {}
@@ -133,9 +141,10 @@ class FakeMember final : public node::Node, public node::PeerPort {
   void remove_member(MemberId, node::MembershipDone, node::Mailbox&) override {}
   void update_member(MemberId, std::vector<std::string>, node::MembershipDone,
                      node::Mailbox&) override {}
-  void promote_member(MemberId, node::MembershipDone, node::Mailbox&) override {}
+  void promote_member(MemberId, std::string, node::MembershipDone, node::Mailbox&) override {}
 
  private:
+  node::AuthSource auth_;
   template <class Change>
   void change(Change apply) {
     {
