@@ -1,0 +1,1 @@
+target_link_libraries(fuzz_etcd_log PRIVATE holdfast_wal)
