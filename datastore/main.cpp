@@ -5,14 +5,14 @@
 #include <vector>
 
 #include "datastore/cli/serve.h"
-#include "datastore/cli/subcommands.h"
 #include "datastore/config/parse.h"
+#include "datastore/offline/subcommands.h"
 
 extern char** environ;
 
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
-  if (const std::optional<int> code = holdfast::cli::run_subcommand(args)) return *code;
+  if (const std::optional<int> code = holdfast::offline::run_subcommand(args)) return *code;
   std::vector<std::string> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
   const std::variant<holdfast::config::Parsed, holdfast::config::Exit> parsed =

@@ -10,6 +10,60 @@ namespace {
 
 using telemetry::RequestKind;
 
+struct AuthKindOf {
+  RequestKind operator()(const statemachine::AuthEnableRequest&) const {
+    return RequestKind::kAuthEnable;
+  }
+  RequestKind operator()(const statemachine::AuthDisableRequest&) const {
+    return RequestKind::kAuthDisable;
+  }
+  RequestKind operator()(const statemachine::AuthStatusRequest&) const {
+    return RequestKind::kUnknown;  // etcd's metrics have no name for it
+  }
+  RequestKind operator()(const statemachine::AuthenticateRequest&) const {
+    return RequestKind::kAuthenticate;
+  }
+  RequestKind operator()(const statemachine::UserAddRequest&) const {
+    return RequestKind::kAuthUserAdd;
+  }
+  RequestKind operator()(const statemachine::UserGetRequest&) const {
+    return RequestKind::kAuthUserGet;
+  }
+  RequestKind operator()(const statemachine::UserListRequest&) const {
+    return RequestKind::kAuthUserList;
+  }
+  RequestKind operator()(const statemachine::UserDeleteRequest&) const {
+    return RequestKind::kAuthUserDelete;
+  }
+  RequestKind operator()(const statemachine::UserChangePasswordRequest&) const {
+    return RequestKind::kAuthUserChangePassword;
+  }
+  RequestKind operator()(const statemachine::UserGrantRoleRequest&) const {
+    return RequestKind::kAuthUserGrantRole;
+  }
+  RequestKind operator()(const statemachine::UserRevokeRoleRequest&) const {
+    return RequestKind::kAuthUserRevokeRole;
+  }
+  RequestKind operator()(const statemachine::RoleAddRequest&) const {
+    return RequestKind::kAuthRoleAdd;
+  }
+  RequestKind operator()(const statemachine::RoleGetRequest&) const {
+    return RequestKind::kAuthRoleGet;
+  }
+  RequestKind operator()(const statemachine::RoleListRequest&) const {
+    return RequestKind::kAuthRoleList;
+  }
+  RequestKind operator()(const statemachine::RoleDeleteRequest&) const {
+    return RequestKind::kAuthRoleDelete;
+  }
+  RequestKind operator()(const statemachine::RoleGrantPermissionRequest&) const {
+    return RequestKind::kAuthRoleGrantPermission;
+  }
+  RequestKind operator()(const statemachine::RoleRevokePermissionRequest&) const {
+    return RequestKind::kAuthRoleRevokePermission;
+  }
+};
+
 struct KindOf {
   RequestKind operator()(std::monostate) const { return RequestKind::kUnknown; }
   RequestKind operator()(const statemachine::RangeRequest&) const { return RequestKind::kRange; }
@@ -39,6 +93,9 @@ struct KindOf {
   }
   RequestKind operator()(const statemachine::DowngradeInfoSetRequest&) const {
     return RequestKind::kDowngradeInfoSet;
+  }
+  RequestKind operator()(const statemachine::AuthRequest& request) const {
+    return std::visit(AuthKindOf{}, request.body);
   }
   RequestKind operator()(const statemachine::UnsupportedRequest&) const {
     return RequestKind::kUnknown;

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "datastore/cli/initial_cluster.h"
 #include "datastore/cli/join.h"
 #include "datastore/config/initial_cluster.h"
 #include "datastore/node/identity.h"
@@ -21,7 +20,9 @@ using Members = std::vector<config::ClusterMember>;
 
 absl::Status begin_new_cluster(const config::Options& options, const Members& members,
                                telemetry::Logger& log, node::BootstrapOptions& out) {
-  out.initial_cluster = to_initial_members(members);
+  for (const config::ClusterMember& member : members) {
+    out.initial_cluster.push_back({member.name, member.peer_urls});
+  }
   const absl::StatusOr<node::FirstEntries> first = node::first_entries(out);
   if (!first.ok()) return first.status();
   return refuse_second_beginning(options, members, first->self, log);

@@ -6,6 +6,7 @@
 #include "datastore/codec/internal_request.h"
 #include "datastore/config/feature_gates.h"
 #include "datastore/node/identity.h"
+#include "datastore/platform/service_manager.h"
 
 namespace holdfast::cli {
 
@@ -28,6 +29,13 @@ void Housekeeping::tell_when_ready() {
   if (told_ready_ || !parts_.member.status().leader) return;
   told_ready_ = true;
   parts_.log.info("ready to serve client requests");
+  const absl::StatusOr<bool> notified = platform::notify_service_manager("READY=1");
+  if (!notified.ok()) {
+    parts_.log.error("failed to notify systemd for readiness",
+                     {telemetry::Field(notified.status())});
+  } else if (*notified) {
+    parts_.log.info("successfully notified init daemon");
+  }
 }
 
 node::CorruptionMonitor::Options Housekeeping::corruption_checks(

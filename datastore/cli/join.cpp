@@ -32,12 +32,13 @@ struct VersionRange {
   ReleaseVersion newest;
 };
 
-/// A cluster on its way down takes only members that are one minor version below it.
+/// A cluster on its way down takes members of the version that it goes to, before and after it has
+/// agreed on that one. etcd refuses them once it has, and whoever is lost on the way can't be
+/// replaced; a member of exactly the version agreed on is safe at any time.
 VersionRange joinable_versions(bool downgrading) {
-  const ReleaseVersion own = *statemachine::parse_release_version(config::kEtcdVersion);
+  const ReleaseVersion own = *statemachine::parse_release_version(config::etcd_version());
   if (!downgrading) return {kOldestClusterVersion, own};
-  const ReleaseVersion above{own.major, own.minor + 1};
-  return {above, above};
+  return {own, {own.major, own.minor + 1}};
 }
 
 std::string describe(const peer::RemoteMembers& remote) {

@@ -51,6 +51,38 @@ RequestKind kind_of(codec::CommandField field) {
       return RequestKind::kAlarm;
     case codec::CommandField::kDowngradeInfoSet:
       return RequestKind::kDowngradeInfoSet;
+    case codec::CommandField::kAuthEnable:
+      return RequestKind::kAuthEnable;
+    case codec::CommandField::kAuthDisable:
+      return RequestKind::kAuthDisable;
+    case codec::CommandField::kAuthenticate:
+      return RequestKind::kAuthenticate;
+    case codec::CommandField::kUserAdd:
+      return RequestKind::kAuthUserAdd;
+    case codec::CommandField::kUserDelete:
+      return RequestKind::kAuthUserDelete;
+    case codec::CommandField::kUserGet:
+      return RequestKind::kAuthUserGet;
+    case codec::CommandField::kUserList:
+      return RequestKind::kAuthUserList;
+    case codec::CommandField::kUserChangePassword:
+      return RequestKind::kAuthUserChangePassword;
+    case codec::CommandField::kUserGrantRole:
+      return RequestKind::kAuthUserGrantRole;
+    case codec::CommandField::kUserRevokeRole:
+      return RequestKind::kAuthUserRevokeRole;
+    case codec::CommandField::kRoleAdd:
+      return RequestKind::kAuthRoleAdd;
+    case codec::CommandField::kRoleDelete:
+      return RequestKind::kAuthRoleDelete;
+    case codec::CommandField::kRoleGet:
+      return RequestKind::kAuthRoleGet;
+    case codec::CommandField::kRoleList:
+      return RequestKind::kAuthRoleList;
+    case codec::CommandField::kRoleGrantPermission:
+      return RequestKind::kAuthRoleGrantPermission;
+    case codec::CommandField::kRoleRevokePermission:
+      return RequestKind::kAuthRoleRevokePermission;
     default:
       return RequestKind::kUnknown;
   }
@@ -105,6 +137,14 @@ void NodeLog::became_leader(Term term) {
   log_.info("leading: everything committed before is applied", {{"term", term.value}});
 }
 
+void NodeLog::learner_promoted(const absl::Status& outcome) {
+  if (outcome.ok()) {
+    metrics_.server_learner_promote_successes.add();
+  } else {
+    metrics_.server_learner_promote_failures(std::string(outcome.message())).add();
+  }
+}
+
 void NodeLog::membership_changed(const node::ClusterInfo& cluster) {
   std::string members;
   for (const node::MemberInfo& member : cluster.members) {
@@ -149,6 +189,13 @@ void NodeLog::applied(std::size_t entries, node::Time took) {
 void NodeLog::command_applied(const statemachine::Command& command,
                               const statemachine::Outcome& outcome, node::Time took) {
   count_command(metrics_, command, outcome, seconds(took));
+}
+
+void NodeLog::auth_changed(const auth::AuthState& state) {
+  metrics_.auth_revision.set(static_cast<double>(state.revision()));
+  if (std::exchange(auth_enabled_, state.enabled()) == state.enabled()) return;
+  log_.info(state.enabled() ? "enabled authentication" : "disabled authentication",
+            {{"auth-revision", state.revision()}});
 }
 
 void NodeLog::lease_expired(LeaseId) {
@@ -332,6 +379,11 @@ void RpcLog::read_only_txn_finished(int, const statemachine::TxnRequest& request
   const bool success = outcome.ok() && outcome->status.ok();
   metrics_.request_duration(RequestKind::kReadonlyTxn).observe(seconds(took), success);
   if (outcome.ok()) count_read_only_txn(metrics_, request, *outcome);
+}
+
+void RpcLog::login_refused(std::string_view user, const absl::Status& why) {
+  log_.warn(login_limiter_, "invalid authentication was requested",
+            {{"user", user}, telemetry::Field(why)});
 }
 
 void RpcLog::lease_renewed(int) {

@@ -25,6 +25,7 @@ class NodeLog final : public node::MemberObserver {
   void wal_writable_again() override;
   void leader_changed(MemberId from, MemberId to, Term term) override;
   void became_leader(Term term) override;
+  void learner_promoted(const absl::Status& outcome) override;
   void membership_changed(const node::ClusterInfo& cluster) override;
   void message_refused(MemberId from, const absl::Status& why) override;
   void snapshot_install_began(const raft::SnapshotMetadata& snapshot) override;
@@ -34,6 +35,7 @@ class NodeLog final : public node::MemberObserver {
   void applied(std::size_t entries, node::Time took) override;
   void command_applied(const statemachine::Command& command, const statemachine::Outcome& outcome,
                        node::Time took) override;
+  void auth_changed(const auth::AuthState& state) override;
   void lease_expired(LeaseId lease) override;
   void compaction_scheduled(Revision revision) override;
   void compaction_stepped(node::Time took, std::size_t deleted) override;
@@ -54,6 +56,7 @@ class NodeLog final : public node::MemberObserver {
   node::Time longest_compaction_step_{0};
   telemetry::LogLimiter slow_limiter_{5};
   telemetry::LogLimiter failure_limiter_{1};
+  bool auth_enabled_ = false;
 };
 
 /// The front door's. Every loop's thread.
@@ -106,6 +109,7 @@ class RpcLog final : public rpc::Observer {
                               const absl::StatusOr<statemachine::Outcome>& outcome,
                               std::chrono::nanoseconds took) override;
   void lease_renewed(int loop) override;
+  void login_refused(std::string_view user, const absl::Status& why) override;
   void snapshot_started(std::uint64_t size_bytes) override;
   void snapshot_finished(std::chrono::nanoseconds took, const absl::Status& status) override;
   void defragment_finished(std::chrono::nanoseconds took, const absl::Status& status) override;
@@ -118,6 +122,7 @@ class RpcLog final : public rpc::Observer {
   };
   telemetry::Logger& log_;
   telemetry::Metrics& metrics_;
+  telemetry::LogLimiter login_limiter_{5};
   std::array<LoopWatchers, kMaxLoops> watchers_;  // each touched by its own loop only
 };
 

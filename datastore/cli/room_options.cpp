@@ -18,7 +18,48 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxEventLoops = 8;
 
+// Shares of --memory-limit-bytes.
+constexpr std::size_t kIncomingShare = 8;    // requests that are arriving
+constexpr std::size_t kQueuedShare = 2;      // answers that wait for their clients
+constexpr std::size_t kConnectionShare = 4;  // of one connection
+constexpr std::size_t kPendingShare = 8;     // proposals on their way through the log
+constexpr std::size_t kInboxShare = 16;      // and before it
+constexpr std::size_t kCatchUpShare = 16;    // entries kept for followers
+constexpr std::size_t kUndrainedShare = 64;
+constexpr std::size_t kMinUndrainedBytes = std::size_t{4} << 20;
+/// What a connection costs with its TLS session and buffers, times the share that they may have.
+constexpr std::size_t kLimitPerConnection = 128 * 1024;
+
+void lower(std::size_t& bound, std::size_t to) {
+  bound = std::min(bound, to);
+}
+
 }  // namespace
+
+void bound_memory(net::ServerOptions& options, const MemoryBudget& budget) {
+  options.memory = &budget;
+  if (!budget.limited()) return;
+  const std::size_t limit = budget.limit_bytes();
+  const auto loops = static_cast<std::size_t>(options.loops);
+  lower(options.max_loop_request_bytes, limit / kIncomingShare / loops);
+  lower(options.max_loop_queued_bytes, limit / kQueuedShare);
+  lower(options.max_connection_queued_bytes, limit / kConnectionShare);
+  lower(options.max_connections, limit / kLimitPerConnection);
+}
+
+void bound_memory(node::BootstrapOptions& options, const MemoryBudget& budget) {
+  if (!budget.limited()) return;
+  lower(options.raft.max_uncommitted_bytes, budget.limit_bytes() / kPendingShare);
+}
+
+void bound_memory(node::MemberOptions& options, const MemoryBudget& budget) {
+  if (!budget.limited()) return;
+  const std::size_t limit = budget.limit_bytes();
+  lower(options.max_inbox_bytes, limit / kInboxShare);
+  lower(options.core.max_pending_bytes, limit / kPendingShare);
+  lower(options.core.catch_up_bytes, limit / kCatchUpShare);
+  lower(options.core.max_undrained_bytes, std::max(limit / kUndrainedShare, kMinUndrainedBytes));
+}
 
 net::ServerOptions server_options(const config::Options& options) {
   net::ServerOptions out;
@@ -58,6 +99,7 @@ node::BootstrapOptions bootstrap_options(const config::Options& options) {
   out.machine.lessor.checkpoints = config::feature_enabled(options, "LeaseCheckpoint");
   out.machine.max_learners =
       static_cast<std::size_t>(std::max<std::int64_t>(0, options.max_learners));
+  out.machine.newest_version = *statemachine::parse_release_version(config::etcd_version());
   return out;
 }
 
@@ -66,7 +108,7 @@ node::MemberOptions member_options(const config::Options& options) {
   node::MemberOptions out;
   out.core.name = options.name;
   out.core.client_urls = config::url_texts(options.advertise_client_urls);
-  out.core.server_version = config::kEtcdVersion;
+  out.core.server_version = config::etcd_version();
   out.core.strict_reconfig_check = options.strict_reconfig_check;
   out.core.quota_bytes = config::effective_quota_bytes(options).value_or(0);
   out.core.election_timeout = election_timeout;
@@ -105,8 +147,7 @@ peer::TransportOptions transport_options(const config::Options& options) {
   peer::TransportOptions out;
   out.snapshot_directory = storage::snapshot_directory(options.data_dir);
   out.advertise_urls = config::url_texts(options.initial_advertise_peer_urls);
-  out.api_version = config::kEtcdVersion;
-  out.storage_version = kStorageVersion;
+  out.api_version = config::etcd_version();
   out.election_timeout = std::chrono::milliseconds(options.election_timeout_ms);
   out.read_timeout = std::chrono::duration_cast<milliseconds>(options.raft_read_timeout);
   out.write_timeout = std::chrono::duration_cast<milliseconds>(options.raft_write_timeout);
@@ -118,8 +159,9 @@ rpc::Options rpc_options(const config::Options& options) {
   out.max_request_bytes = options.max_request_bytes;
   out.max_txn_ops = options.max_txn_ops;
   out.election_timeout = milliseconds(options.election_timeout_ms);
-  out.api_version = config::kEtcdVersion;
-  out.storage_version = kStorageVersion;
+  out.api_version = config::etcd_version();
+  out.login.bcrypt_cost = static_cast<int>(options.bcrypt_cost);
+  out.login.certificates_name_users = options.client_tls.client_cert_auth;
   if (options.watch_progress_notify_interval.count() > 0) {
     out.watch_progress_notify_interval =
         duration_cast<milliseconds>(options.watch_progress_notify_interval);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "datastore/cli/tls_log.h"
+#include "datastore/crypto/cipher_suites.h"
 #include "datastore/net/tls_transport.h"
 
 namespace holdfast::cli {
@@ -20,6 +21,11 @@ crypto::TlsSettings settings_of(const config::TlsOptions& tls, const config::Opt
   out.dial_key_file = tls.client_key_file;
   out.trusted_ca_file = tls.trusted_ca_file;
   out.client_cert_auth = tls.client_cert_auth;
+  out.crl_file = tls.crl_file;
+  out.allowed_common_names = tls.allowed_cn;
+  out.allowed_hostnames = tls.allowed_hostname;
+  out.verify_server = !tls.auto_tls;
+  out.cipher_suites = options.cipher_suites;
   if (options.tls_min_version == "TLS1.3") out.oldest = crypto::TlsVersion::k13;
   if (options.tls_max_version == "TLS1.2") out.newest = crypto::TlsVersion::k12;
   return out;
@@ -34,6 +40,7 @@ void add_secure_hosts(const std::vector<config::Url>& urls, std::vector<std::str
 crypto::TlsSettings client_settings(const config::Options& options) {
   crypto::TlsSettings out = settings_of(options.client_tls, options);
   out.endpoint = "client";
+  out.drop_grace = Tls::kClientGrace;
   add_secure_hosts(options.advertise_client_urls, out.advertised_hosts);
   return out;
 }
@@ -78,6 +85,10 @@ double unix_seconds(std::chrono::system_clock::time_point time) {
 absl::StatusOr<std::unique_ptr<Tls>> Tls::open(const config::Options& options,
                                                telemetry::Logger& log,
                                                telemetry::Metrics& metrics) {
+  // Also where nothing speaks TLS, as etcd.
+  if (absl::Status status = crypto::check_cipher_suites(options.cipher_suites); !status.ok()) {
+    return status;
+  }
   std::unique_ptr<Tls> tls(new Tls(options, log, metrics));
   const auto observer = std::make_shared<TlsLog>(log, metrics.tls);
   const config::TlsOptions& clients = options.client_tls;
@@ -102,10 +113,6 @@ absl::StatusOr<std::unique_ptr<Tls>> Tls::open(const config::Options& options,
     observer->trusts(endpoint->settings(), endpoint->material()->bundle_sha256());
   }
   return tls;
-}
-
-Tls::~Tls() {
-  stop();
 }
 
 std::vector<TlsDoor> Tls::client_doors(const std::vector<config::Url>& urls) const {
@@ -152,31 +159,14 @@ std::shared_ptr<const net::TransportFactory> Tls::peer_dialer() const {
 void Tls::start(Hooks hooks) {
   if (clients_ == nullptr && peers_ == nullptr) return;
   hooks_ = std::move(hooks);
-  thread_ = std::thread([this] { run(); });
-}
-
-void Tls::stop() {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    stopped_ = true;
-  }
-  stopping_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void Tls::run() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  while (!stopped_) {
-    lock.unlock();
+  thread_.start(kReloadInterval, [this] {
     if (clients_ != nullptr) look_at_clients();
     if (peers_ != nullptr) look_at_peers();
-    lock.lock();
-    stopping_.wait_for(lock, kReloadInterval, [this] { return stopped_; });
-  }
+  });
 }
 
 void Tls::look_at_clients() {
-  reload(*clients_);
+  if (reload(*clients_) == Reload::kTrustChanged) hooks_.retire_clients();
   if (clients_->enforce_trust()) hooks_.recheck_clients();
 }
 

@@ -1,15 +1,13 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "datastore/cli/periodic_thread.h"
 #include "datastore/config/options.h"
 #include "datastore/crypto/tls_context.h"
 #include "datastore/net/transport.h"
@@ -35,7 +33,7 @@ struct TlsDoor {
 ///   peer_options.listen_urls = (*tls)->peer_listen_urls();
 ///   peer_options.accept_tls = (*tls)->peer_acceptor();
 ///   peer_options.dial_tls = (*tls)->peer_dialer();
-///   (*tls)->start({.recheck_clients = [&] { server.recheck_connections(); }, …});
+///   (*tls)->start({.retire_clients = [&] { server.retire_connections(); }, …});
 ///   …
 ///   (*tls)->stop();                                         // before the servers go
 class Tls {
@@ -47,7 +45,7 @@ class Tls {
   static absl::StatusOr<std::unique_ptr<Tls>> open(const config::Options& options,
                                                    telemetry::Logger& log,
                                                    telemetry::Metrics& metrics);
-  ~Tls();
+  ~Tls() { stop(); }
   Tls(const Tls&) = delete;
   Tls& operator=(const Tls&) = delete;
 
@@ -64,23 +62,27 @@ class Tls {
 
   /// What others have to do when files have changed; called on the thread that looks at them.
   struct Hooks {
-    /// Clients' connections may no longer be vouched for.
+    /// Clients' connections that the CAs do not vouch for any more should be ended in order: within
+    /// kClientGrace, after which they are cut off.
+    std::function<void()> retire_clients;
+    /// That time is over.
     std::function<void()> recheck_clients;
     /// New streams between members should be made with what the files hold now: within kPeerGrace,
     /// after which those that are not vouched for any more are dropped.
     std::function<void()> renew_peers;
   };
   static constexpr std::chrono::milliseconds kPeerGrace{5000};
+  /// Longer than it takes a client to answer that it has heard, and calls to finish.
+  static constexpr std::chrono::milliseconds kClientGrace{3000};
 
   /// Looks at the files every kReloadInterval from now on. Once; when the servers run.
   void start(Hooks hooks);
   /// After this nothing calls a hook. A second call does nothing.
-  void stop();
+  void stop() { thread_.stop(); }
 
  private:
   Tls(const config::Options& options, telemetry::Logger& log, telemetry::Metrics& metrics)
       : options_(options), log_(log), metrics_(metrics) {}
-  void run();
   void look_at_clients();
   void look_at_peers();
   crypto::TlsContext::Reload reload(crypto::TlsContext& endpoint);
@@ -93,10 +95,7 @@ class Tls {
   std::shared_ptr<crypto::TlsContext> peers_;    // null without any setting for them
 
   Hooks hooks_;
-  std::mutex mutex_;
-  std::condition_variable stopping_;
-  bool stopped_ = false;  // guarded by mutex_
-  std::thread thread_;
+  PeriodicThread thread_;
 };
 
 }  // namespace holdfast::cli

@@ -35,9 +35,6 @@ constexpr std::string_view kCompactsBetween =
 constexpr std::string_view kReusesAddress = "holdfast always listens so, as etcd does.";
 constexpr std::string_view kDowngradeSeen =
     "holdfast sees that a downgrade has finished whenever it asks the members for their versions.";
-constexpr std::string_view kLaterTls =
-    "certificates are not generated, and TLS chooses among strong ciphers by itself.";
-constexpr std::string_view kLaterAuth = "users and roles come with a later release.";
 
 std::vector<Flag> member_flags() {
   return {
@@ -243,9 +240,8 @@ std::vector<Flag> security_flags() {
       {"peer-crl-file", kSecurity, AT(peer_tls.crl_file), "Revoked peer certificates.", kUsed,
        kNoReason, kNotInFile},
       {"self-signed-cert-validity", kSecurity, AT(self_signed_cert_validity_years),
-       "Years that generated certificates are good for.", kLater, kLaterTls},
-      {"cipher-suites", kSecurity, AT(cipher_suites), "TLS cipher suites to allow; empty chooses.",
-       kLater, kLaterTls},
+       "Years that generated certificates are good for."},
+      {"cipher-suites", kSecurity, AT(cipher_suites), "TLS cipher suites to allow; empty chooses."},
       {"tls-min-version", kSecurity, AT(tls_min_version), "Oldest TLS version: TLS1.2 or TLS1.3."},
       {"tls-max-version", kSecurity, AT(tls_max_version),
        "Newest TLS version: TLS1.2 or TLS1.3; empty chooses."},
@@ -258,13 +254,11 @@ std::vector<Flag> security_flags() {
 std::vector<Flag> auth_flags() {
   return {
       {"auth-token", kAuth, AT(auth_token),
-       "Kind of token for users: simple, or jwt with its options.", kLater, kLaterAuth},
-      {"bcrypt-cost", kAuth, AT(bcrypt_cost), "Cost of hashing passwords, 4 to 31.", kLater,
-       kLaterAuth},
+       "Kind of token for users: simple, or jwt with its options."},
+      {"bcrypt-cost", kAuth, AT(bcrypt_cost), "Cost of hashing passwords, 4 to 31."},
       {"auth-token-ttl", kAuth, AT(auth_token_ttl_seconds),
        "Seconds that an unused simple token "
-       "stays good.",
-       kLater, kLaterAuth},
+       "stays good."},
   };
 }
 
@@ -348,10 +342,18 @@ std::vector<Flag> holdfast_flags() {
   return {
       {"event-loops", kHoldfast, AT(event_loops),
        "Threads that serve connections; 0 chooses by the number of cores."},
+      {"memory-limit-bytes", kHoldfast, AT(memory_limit_bytes),
+       "Anonymous memory that the process is to stay below: what clients may have in flight is "
+       "bounded by what the store leaves of it, and big lists wait or are refused. 0: three "
+       "quarters of the control group's memory.max, if it has one."},
       {"accept-plain-and-tls", kHoldfast, AT(accept_plain_and_tls),
        "Every client and peer URL that has certificates takes plain connections and TLS alike, "
        "whatever its scheme: for the time of a switch from one to the other, as it lets anyone in "
        "who leaves TLS out."},
+      {"encryption-key-file", kHoldfast, AT(encryption_key_file),
+       "Keys by which the data directory is encrypted: one of 256 bits a line, in hex or base64. "
+       "The "
+       "first seals, the others still open. Changes are taken into use while running."},
   };
 }
 

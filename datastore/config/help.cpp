@@ -55,6 +55,17 @@ std::string usage_text() {
   return "Usage:\n"
          "  holdfast [flags]                        run a member\n"
          "  holdfast --config-file=<file>           run a member with the file's settings alone\n"
+         "  holdfast snapshot restore <file> …      make a member out of a saved snapshot\n"
+         "  holdfast snapshot status <file>         what a snapshot holds\n"
+         "  holdfast snapshot replay <file> …       a later snapshot, of one and an archive of the "
+         "log\n"
+         "  holdfast import <etcd data dir> …       make a member out of a stopped etcd's data\n"
+         "  holdfast status --data-dir=<dir>        where a stopped member's log and state stand\n"
+         "  holdfast hashkv <file or data dir>      the hash that members of a cluster agree on\n"
+         "  holdfast verify <file or data dir>      read and check every byte\n"
+         "  holdfast defrag --data-dir=<dir>        give a stopped member's free space back\n"
+         "  holdfast migrate --data-dir=<dir> …     make its state one of another etcd release\n"
+         "  holdfast completion bash                print a script that completes all of this\n"
          "  holdfast --version                      print the release\n"
          "  holdfast --help                         print every flag\n";
 }
@@ -81,7 +92,7 @@ std::string help_text() {
 
 std::string version_text() {
   return fmt::format("holdfast Version: {}\netcd API Version: {}\nCompiler: GCC {}\n", release(),
-                     kEtcdVersion, __VERSION__);
+                     etcd_version(), __VERSION__);
 }
 
 }  // namespace holdfast::config

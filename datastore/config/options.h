@@ -54,6 +54,9 @@ struct TracingOptions {
   std::int64_t sampling_rate_per_million = 0;
 };
 
+/// The least that --memory-limit-bytes may be, if it is not 0.
+inline constexpr std::uint64_t kMinMemoryLimitBytes = std::uint64_t{64} << 20;
+
 /// Every setting of a member, with etcd 3.7's defaults. A plain value: parse_options fills it,
 /// validate checks it, and only main reads it and hands each room what that room needs. The flag of
 /// each field, and what it means, stand in flags.cpp.
@@ -154,6 +157,8 @@ struct Options {
   // -- holdfast's own
   std::uint64_t event_loops = 0;  ///< 0: by the number of cores
   bool accept_plain_and_tls = false;
+  std::string encryption_key_file;       ///< empty: the data directory is plain
+  std::uint64_t memory_limit_bytes = 0;  ///< 0: by the control group's, if it has a limit
 
   // -- where the values came from
   std::string config_file;

@@ -22,11 +22,16 @@ absl::Status check_pairs(const TlsOptions& tls) {
         "ClientKeyFile and ClientCertFile must both be present or both absent: key: {}, cert: {}]",
         tls.client_key_file, tls.client_cert_file);
   }
+  if (!tls.allowed_cn.empty() && !tls.allowed_hostname.empty()) {
+    return invalid(
+        "AllowedCNs and AllowedHostnames are mutually exclusive (cns=[\"{}\"], hostnames=[\"{}\"])",
+        fmt::join(tls.allowed_cn, "\" \""), fmt::join(tls.allowed_hostname, "\" \""));
+  }
   return absl::OkStatus();
 }
 
 absl::Status check_secure_urls(const Options& options) {
-  if (options.client_tls.cert_file.empty()) {
+  if (options.client_tls.cert_file.empty() && !options.client_tls.auto_tls) {
     for (const auto* urls : {&options.listen_client_urls, &options.listen_client_http_urls}) {
       const auto secure = std::ranges::find_if(*urls, &Url::secure);
       if (secure == urls->end()) continue;
@@ -40,7 +45,7 @@ absl::Status check_secure_urls(const Options& options) {
           "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url");
     }
   }
-  if (options.peer_tls.cert_file.empty()) {
+  if (options.peer_tls.cert_file.empty() && !options.peer_tls.auto_tls) {
     const auto secure = std::ranges::find_if(options.listen_peer_urls, &Url::secure);
     if (secure != options.listen_peer_urls.end()) {
       return invalid(
@@ -48,33 +53,13 @@ absl::Status check_secure_urls(const Options& options) {
           secure->unix_socket() ? secure->host : fmt::format("{}:{}", secure->host, secure->port));
     }
   }
-  if (options.accept_plain_and_tls && options.client_tls.cert_file.empty() &&
-      options.peer_tls.cert_file.empty()) {
+  const bool any_certificate = !options.client_tls.cert_file.empty() ||
+                               !options.peer_tls.cert_file.empty() || options.client_tls.auto_tls ||
+                               options.peer_tls.auto_tls;
+  if (options.accept_plain_and_tls && !any_certificate) {
     return invalid(
         "--accept-plain-and-tls has no certificate to speak TLS with: set --cert-file and "
         "--key-file, or --peer-cert-file and --peer-key-file");
-  }
-  return absl::OkStatus();
-}
-
-/// What would let in more than was asked for if it were ignored.
-absl::Status refuse_what_is_not_checked_yet(const Options& options) {
-  const std::pair<bool, std::string_view> wanted[] = {
-      {!options.client_tls.crl_file.empty(), "--client-crl-file"},
-      {!options.client_tls.allowed_hostname.empty(), "--client-cert-allowed-hostname"},
-      {!options.client_tls.allowed_cn.empty(), "client-transport-security.allowed-cn"},
-      {options.client_tls.auto_tls, "--auto-tls"},
-      {!options.peer_tls.crl_file.empty(), "--peer-crl-file"},
-      {!options.peer_tls.allowed_hostname.empty(), "--peer-cert-allowed-hostname"},
-      {!options.peer_tls.allowed_cn.empty(), "--peer-cert-allowed-cn"},
-      {options.peer_tls.auto_tls, "--peer-auto-tls"},
-  };
-  for (const auto& [given, flag] : wanted) {
-    if (!given) continue;
-    return invalid(
-        "this release does not know {} yet: remove it, and let a CA of their own vouch for those "
-        "that may connect",
-        flag);
   }
   return absl::OkStatus();
 }
@@ -120,12 +105,19 @@ void tell_unused(const Options& options, std::vector<Notice>& notices) {
 }  // namespace
 
 absl::Status check_tls(const Options& options, std::vector<Notice>& notices) {
+  if (options.tls_min_version == "TLS1.3" && !options.cipher_suites.empty()) {
+    return invalid("cipher suites cannot be configured when only TLS1.3 is enabled");
+  }
+  const bool generates = options.client_tls.auto_tls || options.peer_tls.auto_tls;
+  if (generates && options.self_signed_cert_validity_years == 0) {
+    return invalid("selfSignedCertValidity is invalid,it should be greater than 0");
+  }
   for (const TlsOptions* tls : {&options.client_tls, &options.peer_tls}) {
     if (absl::Status status = check_pairs(*tls); !status.ok()) return status;
   }
   if (absl::Status status = check_secure_urls(options); !status.ok()) return status;
   tell_unused(options, notices);
-  return refuse_what_is_not_checked_yet(options);
+  return absl::OkStatus();
 }
 
 }  // namespace holdfast::config

@@ -85,6 +85,14 @@ absl::Status check_bootstrap_flags(const Options& options) {
   return absl::OkStatus();
 }
 
+absl::Status check_memory_limit(const Options& options) {
+  if (options.memory_limit_bytes == 0 || options.memory_limit_bytes >= kMinMemoryLimitBytes) {
+    return absl::OkStatus();
+  }
+  return invalid("--memory-limit-bytes must be 0 or at least {} (set to {})", kMinMemoryLimitBytes,
+                 options.memory_limit_bytes);
+}
+
 absl::Status check_timing(const Options& options) {
   const std::uint64_t heartbeat = options.heartbeat_interval_ms;
   const std::uint64_t election = options.election_timeout_ms;
@@ -284,9 +292,9 @@ absl::Status validate(const Options& options, std::vector<Notice>& notices) {
     return log.status();
   }
   using Check = absl::Status (*)(const Options&);
-  for (const Check check :
-       std::initializer_list<Check>{check_urls, check_bootstrap_flags, check_timing,
-                                    validate_feature_gates, check_security, check_sizes}) {
+  for (const Check check : std::initializer_list<Check>{
+           check_urls, check_bootstrap_flags, check_memory_limit, check_timing,
+           validate_feature_gates, check_security, check_sizes}) {
     if (absl::Status status = check(options); !status.ok()) {
       return status;
     }

@@ -6,4 +6,8 @@ std::string_view release() {
   return HOLDFAST_RELEASE;
 }
 
+std::string_view etcd_version() {
+  return HOLDFAST_ETCD_VERSION;
+}
+
 }  // namespace holdfast::config

@@ -79,13 +79,17 @@ class Logger::QueueWriter : public Logger::Writer {
     logger_->set_pattern("%v", spdlog::pattern_time_type::utc);
   }
 
+  /// Writes out the queue, and only then lets go of the files: not the thread is to be their last
+  /// holder.
+  ~QueueWriter() override { pool_.reset(); }
+
   void write(std::string_view line) override {
     logger_->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
   }
   std::uint64_t dropped() const override { return pool_->overrun_counter(); }
 
  private:
-  std::shared_ptr<spdlog::details::thread_pool> pool_;  // its destruction writes out the queue
+  std::shared_ptr<spdlog::details::thread_pool> pool_;
   std::shared_ptr<spdlog::async_logger> logger_;
 };
 

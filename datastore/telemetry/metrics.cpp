@@ -259,6 +259,44 @@ Metrics::Metrics(const MetricsOptions& options)
   add_process_metrics(registry_);
 }
 
+void Metrics::show_memory(const MemoryBudget& budget) {
+  const auto gauge = [this](const char* name, const char* help, auto read) {
+    registry_.gauge(name, help).set_source([read] { return static_cast<double>(read()); });
+  };
+  gauge("holdfast_memory_limit_bytes", "Anonymous memory to stay below; 0: no limit.",
+        [&budget] { return budget.limit_bytes(); });
+  gauge("holdfast_memory_anonymous_bytes", "Anonymous memory, as measured last.",
+        [&budget] { return budget.anonymous_bytes(); });
+  gauge("holdfast_memory_anonymous_peak_bytes", "The most anonymous memory ever measured.",
+        [&budget] { return budget.peak_anonymous_bytes(); });
+  gauge("holdfast_memory_state_bytes", "What is needed when no big answer is on its way.",
+        [&budget] { return budget.state_bytes(); });
+  gauge("holdfast_memory_reserved_peak_bytes", "The most that big answers ever reserved.",
+        [&budget] { return budget.peak_reserved_bytes(); });
+  gauge("holdfast_memory_pressure",
+        "0: none; 1: big answers wait; 2: nothing is kept that can be read again.",
+        [&budget] { return static_cast<int>(budget.pressure()); });
+  const auto by_use = [&budget](auto read) {
+    return [&budget, read] {
+      MetricRegistry::Samples samples;
+      for (std::size_t i = 0; i < kMemoryUses; ++i) {
+        const auto use = static_cast<MemoryUse>(i);
+        samples.push_back(
+            {{{"use", std::string(name_of(use))}}, static_cast<double>(read(budget, use))});
+      }
+      return samples;
+    };
+  };
+  registry_.samples_from(
+      "holdfast_memory_reserved_bytes", "Reserved for big answers on their way.",
+      prometheus::MetricType::Gauge,
+      by_use([](const MemoryBudget& b, MemoryUse use) { return b.reserved_bytes(use); }));
+  registry_.samples_from(
+      "holdfast_memory_refused_total", "Big answers refused for want of memory or of a turn.",
+      prometheus::MetricType::Counter,
+      by_use([](const MemoryBudget& b, MemoryUse use) { return b.refused(use); }));
+}
+
 void Metrics::add_requests() {
   const auto pair = [this](const std::string& name, const std::string& help,
                            const std::vector<double>& bounds, const Labels& labels) {
@@ -351,6 +389,12 @@ Counter& Metrics::client_requests(bool stream, std::string_view version) {
   }
   const ClientVersion& counters = client_versions_[place];
   return stream ? *counters.stream : *counters.unary;
+}
+
+Counter& Metrics::server_learner_promote_failures(std::string_view reason) {
+  return registry_.counter("etcd_server_learner_promote_failures",
+                           "Learners that could not be promoted while this member led.",
+                           {{"Reason", std::string(reason)}});
 }
 
 void Metrics::record_health_check(std::string_view type, std::string_view name, bool success) {

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "datastore/base/memory_budget.h"
+#include "datastore/telemetry/encryption_metrics.h"
 #include "datastore/telemetry/metric.h"
 #include "datastore/telemetry/tls_metrics.h"
 
@@ -128,6 +130,8 @@ class Metrics {
   Gauge& server_is_learner;
   Counter& server_leader_changes_seen;
   Counter& server_learner_promote_successes;
+  /// One for each text of the API's errors, as etcd's.
+  Counter& server_learner_promote_failures(std::string_view reason);
   Counter& server_heartbeat_send_failures;
   Gauge& server_proposals_committed;  ///< the commit index
   Gauge& server_proposals_applied;    ///< the applied index
@@ -231,12 +235,16 @@ class Metrics {
   /// Shown as etcd_server_feature_enabled. Before the first scrape only.
   void set_feature(const std::string& name, const std::string& stage, bool enabled);
 
+  /// Shows `budget`, which lives until the last scrape, as holdfast_memory_*. Before the first one.
+  void show_memory(const MemoryBudget& budget);
+
   /// The whole exposition in Prometheus' text format. Any thread.
   std::string text() const { return registry_.text(); }
   const MetricRegistry& registry() const { return registry_; }
 
   /// What TLS tells of itself; shown once there is any.
   TlsMetrics tls{registry_};
+  EncryptionMetrics encryption{registry_};
 
  private:
   std::uint64_t member_id_ = 0;

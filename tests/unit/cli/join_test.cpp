@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "datastore/base/errors.h"
 #include "datastore/cli/first_start.h"
 #include "datastore/node/identity.h"
@@ -148,11 +149,16 @@ TEST_F(FirstStartTest, AJoinerKeepsOutOfAClusterOfAnotherVersion) {
   EXPECT_THAT(why(find()), HasSubstr("no member told its cluster version"));
 }
 
-TEST_F(FirstStartTest, ADowngradingClusterTakesOnlyMembersOfTheVersionBelow) {
+TEST_F(FirstStartTest, ADowngradingClusterTakesMembersOfTheVersionItGoesTo) {
   answers_["/downgrade/enabled"] = "true";
-  EXPECT_THAT(why(find()), HasSubstr("joins clusters of versions 3.8 to 3.8"));
-  answers_["/version"] = R"({"etcdserver":"3.8.0","etcdcluster":"3.8.0"})";
-  EXPECT_TRUE(find().ok()) << find();
+  for (const char* agreed : {"3.7.0", "3.8.0"}) {
+    answers_["/version"] = absl::StrCat(R"({"etcdserver":"3.8.0","etcdcluster":")", agreed, "\"}");
+    EXPECT_TRUE(find().ok()) << find();
+  }
+  for (const char* agreed : {"3.6.0", "3.9.0"}) {
+    answers_["/version"] = absl::StrCat(R"({"etcdserver":"3.9.0","etcdcluster":")", agreed, "\"}");
+    EXPECT_THAT(why(find()), HasSubstr("joins clusters of versions 3.7 to 3.8"));
+  }
 }
 
 TEST_F(FirstStartTest, MoreLearnersThanConfiguredAreRefused) {

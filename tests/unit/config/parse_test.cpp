@@ -352,23 +352,9 @@ TEST(Validation, FlagsMetAnywayAreTold) {
   EXPECT_TRUE(has_notice(parse({"--max-wals=9"}), "--max-wals has nothing to do here"));
 }
 
-TEST(Validation, FlagsWithoutEffectYetAreTold) {
-  EXPECT_TRUE(has_notice(parse({"--bcrypt-cost=9"}), "--bcrypt-cost has no effect yet"));
-  EXPECT_FALSE(has_notice(parse({"--bcrypt-cost=10"}), "no effect yet"));
-}
-
 TEST(Validation, SocketReuseAddressIsMetAnyway) {
   EXPECT_TRUE(has_notice(parse({"--socket-reuse-address"}), "nothing to do here"));
   EXPECT_FALSE(has_notice(parse({"--socket-reuse-port"}), "nothing to do here"));
-}
-
-TEST(Validation, WhatThisReleaseLacksIsRefused) {
-  for (const Strings& args : std::initializer_list<Strings>{{"--auto-tls"},
-                                                            {"--peer-auto-tls"},
-                                                            {"--peer-cert-allowed-cn=a"},
-                                                            {"--client-crl-file=a"}}) {
-    EXPECT_THAT(exited(args).text, HasSubstr("this release")) << testing::PrintToString(args);
-  }
 }
 
 TEST(Validation, CertificatesAndUrlsMustFit) {
@@ -389,7 +375,16 @@ TEST(Validation, CertificatesAndUrlsMustFit) {
       {{"--accept-plain-and-tls"},
        "--accept-plain-and-tls has no certificate to speak TLS with: set --cert-file and "
        "--key-file, or --peer-cert-file and --peer-key-file"},
+      {{"--peer-cert-allowed-cn=a,b", "--peer-cert-allowed-hostname=c"},
+       "AllowedCNs and AllowedHostnames are mutually exclusive (cns=[\"a\" \"b\"], "
+       "hostnames=[\"c\"])"},
+      {{"--cipher-suites=TLS_AES_128_GCM_SHA256", "--tls-min-version=TLS1.3"},
+       "cipher suites cannot be configured when only TLS1.3 is enabled"},
+      {{"--peer-auto-tls", "--self-signed-cert-validity=0"},
+       "selfSignedCertValidity is invalid,it should be greater than 0"},
   };
+  parsed({url, advertised, "--auto-tls"});
+  parsed({"--listen-peer-urls=https://127.0.0.1:1", "--peer-auto-tls"});
   for (const auto& [args, text] : cases) EXPECT_EQ(exited(args).text, text);
   parsed({url, advertised, "--cert-file=a", "--key-file=b"});
   parsed({"--listen-peer-urls=https://127.0.0.1:1", "--peer-cert-file=a", "--peer-key-file=b",
