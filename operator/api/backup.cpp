@@ -14,12 +14,24 @@ void fields(auto& visit, is<BackupSpec> auto& spec) {
   visit("activeDeadlineSeconds", spec.active_deadline_seconds);
 }
 
+void fields(auto& visit, is<Verification> auto& verification) {
+  visit("request", verification.request);
+  visit("run", verification.run);
+  visit("attempts", verification.attempts);
+  visit("startedAt", verification.started_at);
+  visit("finishedAt", verification.finished_at);
+  visit.unless_zero("restoreMilliseconds", verification.restore_milliseconds);
+}
+
 void fields(auto& visit, is<BackupStatus> auto& status) {
   visit("observedGeneration", status.observed_generation);
+  visit("attempts", status.attempts);
+  visit("verification", status.verification);
   visit("uri", status.uri);
   visit.unless_zero("sizeBytes", status.size_bytes);
   visit("sha256", status.sha256);
   visit.unless_zero("revision", status.revision);
+  visit.unless_zero("logIndex", status.log_index);
   visit("version", status.version);
   visit("member", status.member);
   visit("clusterID", status.cluster_id);

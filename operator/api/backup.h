@@ -34,13 +34,35 @@ struct BackupSpec {
   friend bool operator==(const BackupSpec&, const BackupSpec&) = default;
 };
 
+/// The latest proof of what is stored.
+struct Verification {
+  /// What asked for it: "spec", or the annotation's text.
+  std::string request;
+  /// The number of its Pod; grows with every try.
+  std::int32_t run = 0;
+  /// Tries for this request.
+  std::int32_t attempts = 0;
+  std::optional<absl::Time> started_at;
+  std::optional<absl::Time> finished_at;
+  /// From the first byte fetched until the restored member served: how long a restore takes.
+  std::int64_t restore_milliseconds = 0;
+
+  friend bool operator==(const Verification&, const Verification&) = default;
+};
+
 struct BackupStatus {
   std::int64_t observed_generation = 0;
+  /// How often it was tried; recorded before each try.
+  std::int32_t attempts = 0;
+  std::optional<Verification> verification;
   /// Where it is stored, whole: s3://bucket/prefix/name and so on.
   std::string uri;
   std::int64_t size_bytes = 0;
   std::string sha256;
   std::int64_t revision = 0;
+  /// The snapshot has applied at least this entry of the log: an archive that begins there, or
+  /// before, goes on from it. 0: not known.
+  std::int64_t log_index = 0;
   /// Of the member that it was taken from.
   std::string version;
   std::string member;

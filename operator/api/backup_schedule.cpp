@@ -14,6 +14,20 @@ void fields(auto& visit, is<BackupRetention> auto& retention) {
 void fields(auto& visit, is<Archive> auto& archive) {
   visit("enabled", archive.enabled);
   visit("flushSeconds", archive.flush_seconds);
+  visit("maxLagSeconds", archive.max_lag_seconds);
+}
+
+void fields(auto& visit, is<ArchiveStatus> auto& status) {
+  visit("uri", status.uri);
+  visit("clusterID", status.cluster_id);
+  visit("afterIndex", status.after_index);
+  visit("endIndex", status.end_index);
+  visit("archivedUntil", status.archived_until);
+  visit("lagSeconds", status.lag_seconds);
+  visit("seenAt", status.seen_at);
+  visit("storedBytes", status.stored_bytes);
+  visit("segments", status.segments);
+  visit("backupAskedAfter", status.backup_asked_after);
 }
 
 void fields(auto& visit, is<BackupScheduleSpec> auto& spec) {
@@ -43,6 +57,7 @@ void fields(auto& visit, is<BackupScheduleStatus> auto& status) {
   visit("keptBytes", status.kept_bytes);
   visit("unverifiedCount", status.unverified_count);
   visit.unless_zero("archivedRevision", status.archived_revision);
+  visit("archive", status.archive);
   visit("conditions", status.conditions);
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "datastore/base/ids.h"
 #include "operator/api/backup.h"
 #include "operator/api/backup_target.h"
 #include "operator/api/condition.h"
@@ -37,6 +38,9 @@ struct Archive {
   bool enabled = false;
   /// The longest stretch that a disaster may cost.
   std::int32_t flush_seconds = 60;
+  /// Further behind than this it counts as unhealthy; absent: three times flush_seconds and a
+  /// minute.
+  std::optional<std::int32_t> max_lag_seconds;
 
   friend bool operator==(const Archive&, const Archive&) = default;
 };
@@ -62,6 +66,27 @@ struct BackupScheduleSpec {
   friend bool operator==(const BackupScheduleSpec&, const BackupScheduleSpec&) = default;
 };
 
+/// How far the archive reaches, as it was last told; a minute old or so while nothing goes wrong.
+struct ArchiveStatus {
+  /// The folder of its segments.
+  std::string uri;
+  ClusterId cluster_id;
+  /// The log's entries that it holds without a gap: (after_index, end_index].
+  std::int64_t after_index = 0;
+  std::int64_t end_index = 0;
+  /// All that was acknowledged before is stored.
+  std::optional<absl::Time> archived_until;
+  std::int64_t lag_seconds = 0;
+  /// When that lag was measured.
+  std::optional<absl::Time> seen_at;
+  std::int64_t stored_bytes = 0;
+  std::int32_t segments = 0;
+  /// The after_index that a backup was asked for because none reached it.
+  std::optional<std::int64_t> backup_asked_after;
+
+  friend bool operator==(const ArchiveStatus&, const ArchiveStatus&) = default;
+};
+
 struct BackupScheduleStatus {
   std::int64_t observed_generation = 0;
   /// The time of the schedule that was last acted on; recorded before the backup is made.
@@ -75,7 +100,9 @@ struct BackupScheduleStatus {
   std::int64_t kept_bytes = 0;
   /// How many were taken since the last one that was verified.
   std::int32_t unverified_count = 0;
+  /// The archive holds at least this one.
   std::int64_t archived_revision = 0;
+  std::optional<ArchiveStatus> archive;
   Conditions conditions;
 
   friend bool operator==(const BackupScheduleStatus&, const BackupScheduleStatus&) = default;

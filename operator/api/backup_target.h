@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
+#include "absl/time/time.h"
 #include "operator/api/metadata.h"
 
 /// Where backups are kept: shared by HoldfastBackup, HoldfastBackupSchedule, HoldfastRestore and a
@@ -55,12 +57,21 @@ struct ClaimTarget {
   friend bool operator==(const ClaimTarget&, const ClaimTarget&) = default;
 };
 
-/// Exactly one of them.
+/// Objects are sealed with the Secret's `key` before they leave the cluster; its other entries are
+/// earlier keys, for what was sealed with those.
+struct BackupEncryption {
+  LocalReference secret_ref;
+
+  friend bool operator==(const BackupEncryption&, const BackupEncryption&) = default;
+};
+
+/// Exactly one of the four places.
 struct BackupTarget {
   std::optional<S3Target> s3;
   std::optional<GcsTarget> gcs;
   std::optional<AzureTarget> azure;
   std::optional<ClaimTarget> pvc;
+  std::optional<BackupEncryption> encryption;
 
   friend bool operator==(const BackupTarget&, const BackupTarget&) = default;
 };
@@ -74,6 +85,14 @@ struct StoredBackup {
   std::string sha256;
 
   friend bool operator==(const StoredBackup&, const StoredBackup&) = default;
+};
+
+/// How far into the archive to go on after the backup: to one of the two, inclusive.
+struct RestorePoint {
+  std::int64_t revision = 0;
+  std::optional<absl::Time> time;
+
+  friend bool operator==(const RestorePoint&, const RestorePoint&) = default;
 };
 
 }  // namespace holdfast::api

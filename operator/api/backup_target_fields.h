@@ -35,17 +35,27 @@ void fields(auto& visit, is<ClaimTarget> auto& claim) {
   visit("path", claim.path);
 }
 
+void fields(auto& visit, is<BackupEncryption> auto& encryption) {
+  visit("secretRef", encryption.secret_ref);
+}
+
 void fields(auto& visit, is<BackupTarget> auto& target) {
   visit("s3", target.s3);
   visit("gcs", target.gcs);
   visit("azure", target.azure);
   visit("pvc", target.pvc);
+  visit("encryption", target.encryption);
 }
 
 void fields(auto& visit, is<StoredBackup> auto& stored) {
   visit("target", stored.target);
   visit("object", stored.object);
   visit("sha256", stored.sha256);
+}
+
+void fields(auto& visit, is<RestorePoint> auto& point) {
+  visit.unless_zero("revision", point.revision);
+  visit("time", point.time);
 }
 
 }  // namespace holdfast::api

@@ -39,6 +39,7 @@ void fields(auto& visit, is<Auth> auto& auth) {
 
 void fields(auto& visit, is<EncryptionAtRest> auto& encryption) {
   visit("secretRef", encryption.secret_ref);
+  visit("secretKey", encryption.secret_key);
 }
 
 void fields(auto& visit, is<AutoCompaction> auto& compaction) {
@@ -105,14 +106,23 @@ void fields(auto& visit, is<CompactSchedule> auto& compact) {
   visit("keepRevisions", compact.keep_revisions);
 }
 
+void fields(auto& visit, is<SpacePolicy> auto& space) {
+  visit("automatic", space.automatic);
+  visit("keepRevisions", space.keep_revisions);
+  visit("maxQuotaBytes", space.max_quota_bytes);
+  visit("maxStorageSize", space.max_storage_size);
+}
+
 void fields(auto& visit, is<Maintenance> auto& maintenance) {
   visit("defragment", maintenance.defragment);
   visit("compact", maintenance.compact);
+  visit("space", maintenance.space);
 }
 
 void fields(auto& visit, is<RestoreFrom> auto& restore) {
   visit("backupRef", restore.backup_ref);
   visit("stored", restore.stored);
+  visit("until", restore.until);
   visit("bumpRevisions", restore.bump_revisions);
 }
 
@@ -192,6 +202,7 @@ void fields(auto& visit, is<ParkedOperation> auto& parked) {
   visit("member", parked.member);
   visit("generation", parked.generation);
   visit("since", parked.since);
+  visit("times", parked.times);
 }
 
 void fields(auto& visit, is<MemberStatus> auto& member) {
@@ -222,11 +233,29 @@ void fields(auto& visit, is<TlsStatus> auto& tls) {
   visit("peer", tls.peer);
 }
 
+void fields(auto& visit, is<EncryptionStatus> auto& encryption) {
+  visit("keyID", encryption.key_id);
+  visit("keyIDs", encryption.key_ids);
+  visit("membersBehind", encryption.members_behind);
+}
+
 void fields(auto& visit, is<QuorumRecovery> auto& recovery) {
   visit("survivor", recovery.survivor);
   visit("raftIndex", recovery.raft_index);
   visit("forcedAt", recovery.forced_at);
   visit("startedAt", recovery.started_at);
+}
+
+void fields(auto& visit, is<RestoreInPlace> auto& restore) {
+  visit("name", restore.name);
+  visit("uid", restore.uid);
+  visit("step", restore.step);
+  visit.message("message", restore.message);
+  visit("members", restore.members);
+  visit("votersBefore", restore.voters_before);
+  visit("previousClusterID", restore.previous_cluster_id);
+  visit("clusterID", restore.cluster_id);
+  visit("startedAt", restore.started_at);
 }
 
 void fields(auto& visit, is<LastBackup> auto& backup) {
@@ -239,6 +268,32 @@ void fields(auto& visit, is<LastBackup> auto& backup) {
 void fields(auto& visit, is<MaintenanceStatus> auto& maintenance) {
   visit("defragmentedAt", maintenance.defragmented_at);
   visit("compactedAt", maintenance.compacted_at);
+  visit("scheduledSince", maintenance.scheduled_since);
+  visit("defragmenting", maintenance.defragmenting);
+  visit("defragmentedMembers", maintenance.defragmented_members);
+}
+
+void fields(auto& visit, is<MakingRoom> auto& room) {
+  visit("since", room.since);
+  visit("compactedAt", room.compacted_at);
+  visit("defragmentedMembers", room.defragmented_members);
+  visit("exhaustedAt", room.exhausted_at);
+}
+
+void fields(auto& visit, is<SizeSample> auto& sample) {
+  visit("time", sample.time);
+  visit("bytes", sample.bytes);
+  visit("revision", sample.revision);
+}
+
+void fields(auto& visit, is<SpaceStatus> auto& space) {
+  visit("makingRoom", space.making_room);
+  visit("disarmedAt", space.disarmed_at);
+  visit("grantedQuotaBytes", space.granted_quota_bytes);
+  visit("grantedStorageBytes", space.granted_storage_bytes);
+  visit("sampleSeconds", space.sample_seconds);
+  visit("samples", space.samples);
+  visit("toldFullWithinSeconds", space.told_full_within_seconds);
 }
 
 void fields(auto& visit, is<ClusterStatus> auto& status) {
@@ -248,14 +303,19 @@ void fields(auto& visit, is<ClusterStatus> auto& status) {
   visit("target", status.target);
   visit("operation", status.operation);
   visit("recovery", status.recovery);
+  visit("restore", status.restore);
   visit("tls", status.tls);
+  visit("encryption", status.encryption);
   visit("maintenance", status.maintenance);
+  visit("space", status.space);
   visit("replicas", status.replicas);
   visit("selector", status.selector);
   visit("readyReplicas", status.ready_replicas);
   visit("membersReady", status.members_ready);
   visit("leader", status.leader);
   visit("currentVersion", status.current_version);
+  visit("etcdVersion", status.etcd_version);
+  visit("loweringEtcdVersion", status.lowering_etcd_version);
   visit("members", status.members);
   visit("foreignMembers", status.foreign_members);
   visit("quorumLostSince", status.quorum_lost_since);

@@ -83,7 +83,10 @@ struct Auth {
 };
 
 struct EncryptionAtRest {
+  /// A text as --encryption-key-file has it; absent: generated into `<cluster>-encryption`.
   LocalReference secret_ref;
+  /// Where in the Secret it stands.
+  std::string secret_key = "keys";
 
   friend bool operator==(const EncryptionAtRest&, const EncryptionAtRest&) = default;
 };
@@ -205,9 +208,23 @@ struct CompactSchedule {
   friend bool operator==(const CompactSchedule&, const CompactSchedule&) = default;
 };
 
+/// What is done without being asked when a member raises NOSPACE, and how far it may go.
+struct SpacePolicy {
+  bool automatic = true;
+  /// How many of the newest revisions a compaction leaves; absent: what options.compaction keeps.
+  std::optional<std::int64_t> keep_revisions;
+  /// Absent: the quota is not raised.
+  std::optional<std::int64_t> max_quota_bytes;
+  /// Absent: volumes are not grown.
+  std::optional<Quantity> max_storage_size;
+
+  friend bool operator==(const SpacePolicy&, const SpacePolicy&) = default;
+};
+
 struct Maintenance {
   std::optional<DefragmentSchedule> defragment;
   std::optional<CompactSchedule> compact;
+  SpacePolicy space;
 
   friend bool operator==(const Maintenance&, const Maintenance&) = default;
 };
@@ -217,6 +234,8 @@ struct RestoreFrom {
   /// A HoldfastBackup of this namespace.
   LocalReference backup_ref;
   std::optional<StoredBackup> stored;
+  /// Absent: the backup's own revision.
+  std::optional<RestorePoint> until;
   /// Added to the backup's revision, so that no watcher sees one twice.
   std::int64_t bump_revisions = 1'000'000'000;
 

@@ -59,6 +59,8 @@ struct ParkedOperation {
   std::string member;
   std::int64_t generation = 0;
   absl::Time since;
+  /// How often in a row.
+  std::int32_t times = 1;
 
   friend bool operator==(const ParkedOperation&, const ParkedOperation&) = default;
 };
@@ -119,6 +121,21 @@ struct TlsStatus {
   friend bool operator==(const TlsStatus&, const TlsStatus&) = default;
 };
 
+/// Encryption at rest, from when the first member is to be sealed: it is never forgotten again.
+struct EncryptionStatus {
+  /// The key that members are to use, as the first 8 bytes of its ID in hex: their metric
+  /// holdfast_encryption_key_info says the same.
+  std::string key_id;
+  /// All that members are given, that one first; more than it and the user's own while members
+  /// change over.
+  std::vector<std::string> key_ids;
+  /// Members that do not use that key yet, or are not known to; those that still write in the
+  /// clear included.
+  std::vector<std::string> members_behind;
+
+  friend bool operator==(const EncryptionStatus&, const EncryptionStatus&) = default;
+};
+
 /// A quorum recovery, recorded before the survivor is touched (rule 12).
 struct QuorumRecovery {
   std::string survivor;
@@ -128,6 +145,39 @@ struct QuorumRecovery {
   absl::Time started_at;
 
   friend bool operator==(const QuorumRecovery&, const QuorumRecovery&) = default;
+};
+
+/// What a HoldfastRestore is at within the cluster.
+enum class InPlaceStep {
+  kWaiting,
+  kStopping,
+  kRestoring,
+  kRestored,
+  kDiscarding,
+  kUndoStopping,
+  kUndoing,
+  kUndone,
+};
+constexpr std::array<std::string_view, 8> names_of(InPlaceStep) {
+  return {"Waiting",    "Stopping",     "Restoring", "Restored",
+          "Discarding", "UndoStopping", "Undoing",   "Undone"};
+}
+
+/// A HoldfastRestore that the cluster has to do with, from when its backup is proved until nothing
+/// is left of it.
+struct RestoreInPlace {
+  std::string name;
+  std::string uid;
+  InPlaceStep step = InPlaceStep::kWaiting;
+  std::string message;
+  std::vector<std::string> members;
+  /// Zero: no quorum of them answered.
+  std::int32_t voters_before = 0;
+  ClusterId previous_cluster_id;
+  ClusterId cluster_id;
+  absl::Time started_at;
+
+  friend bool operator==(const RestoreInPlace&, const RestoreInPlace&) = default;
 };
 
 struct LastBackup {
@@ -143,8 +193,50 @@ struct LastBackup {
 struct MaintenanceStatus {
   std::optional<absl::Time> defragmented_at;
   std::optional<absl::Time> compacted_at;
+  /// Times of schedules before this do not count.
+  std::optional<absl::Time> scheduled_since;
+  /// A round of defragmentation is under way, and these members are done.
+  bool defragmenting = false;
+  std::vector<std::string> defragmented_members;
 
   friend bool operator==(const MaintenanceStatus&, const MaintenanceStatus&) = default;
+};
+
+/// A full store that is being made room in.
+struct MakingRoom {
+  absl::Time since;
+  std::optional<absl::Time> compacted_at;
+  std::vector<std::string> defragmented_members;
+  /// All that the spec lets the operator do was done, and it did not help.
+  std::optional<absl::Time> exhausted_at;
+
+  friend bool operator==(const MakingRoom&, const MakingRoom&) = default;
+};
+
+/// How large the fullest member's store was. One a minute at first, one an hour in the end: too
+/// few to be a write with every write.
+struct SizeSample {
+  absl::Time time;
+  std::int64_t bytes = 0;
+  std::int64_t revision = 0;
+
+  friend bool operator==(const SizeSample&, const SizeSample&) = default;
+};
+
+struct SpaceStatus {
+  std::optional<MakingRoom> making_room;
+  /// When a NOSPACE alarm was last taken back.
+  std::optional<absl::Time> disarmed_at;
+  /// What the operator raised the quota and the volumes to, within maintenance.space.
+  std::int64_t granted_quota_bytes = 0;
+  std::int64_t granted_storage_bytes = 0;
+  /// The time between samples now.
+  std::int64_t sample_seconds = 0;
+  std::vector<SizeSample> samples;
+  /// The shortest time to full that was told of; 0: none.
+  std::int64_t told_full_within_seconds = 0;
+
+  friend bool operator==(const SpaceStatus&, const SpaceStatus&) = default;
 };
 
 struct ClusterStatus {
@@ -156,8 +248,11 @@ struct ClusterStatus {
   std::optional<Target> target;
   std::optional<OperationInFlight> operation;
   std::optional<QuorumRecovery> recovery;
+  std::optional<RestoreInPlace> restore;
   std::optional<TlsStatus> tls;
+  std::optional<EncryptionStatus> encryption;
   std::optional<MaintenanceStatus> maintenance;
+  std::optional<SpaceStatus> space;
 
   /// Of /scale: members that are voters or on the way to it, and their selector.
   std::int32_t replicas = 0;
@@ -167,6 +262,10 @@ struct ClusterStatus {
   std::string members_ready;
   std::string leader;
   std::string current_version;
+  /// "3.7": the etcd version that the members have agreed on, and the one that they were asked to
+  /// go down to while they do.
+  std::string etcd_version;
+  std::string lowering_etcd_version;
   std::vector<MemberStatus> members;
   /// Members of a running etcd that was joined and is not left yet.
   std::int32_t foreign_members = 0;

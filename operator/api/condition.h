@@ -20,9 +20,12 @@ inline constexpr std::string_view kProgressing = "Progressing";
 inline constexpr std::string_view kDegraded = "Degraded";
 inline constexpr std::string_view kUpgrading = "Upgrading";
 inline constexpr std::string_view kTlsReady = "TLSReady";
+inline constexpr std::string_view kAuthReady = "AuthReady";
+inline constexpr std::string_view kEncryptionReady = "EncryptionReady";
 inline constexpr std::string_view kBackupHealthy = "BackupHealthy";
 inline constexpr std::string_view kStorageHealthy = "StorageHealthy";
 inline constexpr std::string_view kAlarmActive = "AlarmActive";
+inline constexpr std::string_view kHeadroom = "Headroom";
 inline constexpr std::string_view kPaused = "Paused";
 inline constexpr std::string_view kHibernated = "Hibernated";
 // What one-shot resources (operations, backups, restores) say.
@@ -30,9 +33,10 @@ inline constexpr std::string_view kComplete = "Complete";
 inline constexpr std::string_view kFailed = "Failed";
 inline constexpr std::string_view kVerified = "Verified";
 inline constexpr std::string_view kValidated = "Validated";
+inline constexpr std::string_view kUndone = "Undone";
 // What a HoldfastBackupSchedule says.
 inline constexpr std::string_view kScheduled = "Scheduled";
-inline constexpr std::string_view kArchiving = "Archiving";
+inline constexpr std::string_view kArchiveHealthy = "ArchiveHealthy";
 }  // namespace condition
 
 enum class ConditionStatus { kUnknown, kTrue, kFalse };

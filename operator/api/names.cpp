@@ -8,6 +8,12 @@
 
 namespace holdfast::api {
 
+namespace {
+
+constexpr std::string_view kIssuedSuffix = "-issued";
+
+}  // namespace
+
 std::string member_name(std::string_view cluster, std::int32_t ordinal) {
   return str_cat(cluster, "-", ordinal);
 }
@@ -60,8 +66,33 @@ std::string operator_secret(std::string_view cluster) {
   return str_cat(cluster, "-operator");
 }
 
+std::string root_secret(std::string_view cluster) {
+  return str_cat(cluster, "-root");
+}
+
+std::string auth_secret(std::string_view cluster) {
+  return str_cat(cluster, "-auth");
+}
+
+std::string encryption_secret(std::string_view cluster) {
+  return str_cat(cluster, "-encryption");
+}
+
+std::string keys_secret(std::string_view cluster) {
+  return str_cat(cluster, "-keys");
+}
+
 std::string member_secret(std::string_view member, Side side) {
   return str_cat(member, side == Side::kClient ? "-server-tls" : "-peer-tls");
+}
+
+std::string issued_name(std::string_view leaf) {
+  return str_cat(leaf, kIssuedSuffix);
+}
+
+std::optional<std::string> issued_for(std::string_view issued) {
+  if (!issued.ends_with(kIssuedSuffix)) return std::nullopt;
+  return std::string(issued.substr(0, issued.size() - kIssuedSuffix.size()));
 }
 
 std::string trust_config_map(std::string_view cluster) {

@@ -18,6 +18,10 @@
 ///   budget, policy,  db
 ///     account
 ///   Secrets          db-ca-client db-ca-peer db-client db-operator; db-0-server-tls db-0-peer-tls
+///                    db-root (root's password, if the user names no other) db-auth
+///                    db-encryption (keys, if the user names no other) db-keys
+///   Certificates,    db-client-issued db-operator-issued; db-0-server-tls-issued
+///     their Secrets  db-0-peer-tls-issued (cert-manager's, copied from there)
 ///   ConfigMap        db-trust
 ///
 /// Names of members and of clusters never meet: no suffix of one is a suffix of the other.
@@ -32,6 +36,8 @@ inline constexpr std::string_view kFieldManager = "holdfast-operator";
 inline constexpr std::string_view kFinalizer = "holdfast.dev/cluster";
 /// On a HoldfastBackup whose stored copy is to go with it.
 inline constexpr std::string_view kBackupFinalizer = "holdfast.dev/backup";
+/// On a HoldfastRestore until what it replaced is removed.
+inline constexpr std::string_view kRestoreFinalizer = "holdfast.dev/restore";
 
 namespace label {
 inline constexpr std::string_view kName = "app.kubernetes.io/name";
@@ -42,6 +48,14 @@ inline constexpr std::string_view kManagedBy = "app.kubernetes.io/managed-by";
 inline constexpr std::string_view kCluster = "holdfast.dev/cluster";
 /// On Pods and claims: the member's number.
 inline constexpr std::string_view kOrdinal = "holdfast.dev/ordinal";
+/// On HoldfastBackups that a schedule made: its name, or a digest of a long one.
+inline constexpr std::string_view kSchedule = "holdfast.dev/schedule";
+/// On Pods that work for a HoldfastBackup: its UID.
+inline constexpr std::string_view kBackup = "holdfast.dev/backup";
+/// On a HoldfastBackupSchedule's archiver: the schedule's UID.
+inline constexpr std::string_view kArchive = "holdfast.dev/archive";
+/// On Pods that work for a HoldfastRestore: its UID.
+inline constexpr std::string_view kRestore = "holdfast.dev/restore";
 /// On Pods: "voter" or "learner"; the budget and the client Service select voters.
 inline constexpr std::string_view kRole = "holdfast.dev/role";
 }  // namespace label
@@ -68,14 +82,24 @@ inline constexpr std::string_view kSpecHash = "holdfast.dev/spec-hash";
 inline constexpr std::string_view kVersion = "holdfast.dev/version";
 inline constexpr std::string_view kStart = "holdfast.dev/start";
 inline constexpr std::string_view kJoining = "holdfast.dev/joining";
+/// On members' Pods that began with, or went back from, a restore in place: its UID.
+inline constexpr std::string_view kRestore = "holdfast.dev/restore";
 /// On Pods: the names of the labels and annotations that spec.podTemplate gave them, as JSON.
 inline constexpr std::string_view kPodTemplateKeys = "holdfast.dev/pod-template-keys";
 /// On what is held in shape by apply: a digest of the body that was applied last.
 inline constexpr std::string_view kApplied = "holdfast.dev/applied";
 /// On Pods: changes with the certificates that it mounts, so that the kubelet looks at once.
 inline constexpr std::string_view kCertificates = "holdfast.dev/certificates";
+/// On Pods: likewise, the names of the keys that it mounts.
+inline constexpr std::string_view kKeys = "holdfast.dev/encryption-keys";
 /// On Pods, by a Restart operation: a member made before this time is restarted.
 inline constexpr std::string_view kRestartedAt = "holdfast.dev/restarted-at";
+/// On Pods that work for a HoldfastBackup ("take", "verify" or "remove") or a HoldfastRestore
+/// ("validate", "discard"), and which try.
+inline constexpr std::string_view kBackupJob = "holdfast.dev/backup-job";
+inline constexpr std::string_view kBackupTry = "holdfast.dev/backup-try";
+/// On a HoldfastBackup, by its user: another text asks for another proof of what is stored.
+inline constexpr std::string_view kVerify = "holdfast.dev/verify";
 /// On a HoldfastCluster, by its user: the generation whose update may begin (Supervised).
 inline constexpr std::string_view kApprovedGeneration = "holdfast.dev/approved-generation";
 }  // namespace annotation
@@ -108,8 +132,22 @@ std::string ca_secret(std::string_view cluster, Side side);
 std::string application_secret(std::string_view cluster);
 /// The operator's own client certificate.
 std::string operator_secret(std::string_view cluster);
+/// Root's username and password, where spec.auth names no Secret.
+std::string root_secret(std::string_view cluster);
+/// What the operator itself keeps of root's password: what the members take, and what they are
+/// about to be asked to take.
+std::string auth_secret(std::string_view cluster);
+/// The keys that wrap those of members' volumes, where spec.encryptionAtRest names no Secret.
+std::string encryption_secret(std::string_view cluster);
+/// The operator's own: what members mount of them.
+std::string keys_secret(std::string_view cluster);
 /// A member's certificate for one side; `member` is its name.
 std::string member_secret(std::string_view member, Side side);
+/// What cert-manager is asked for on behalf of the Secret `leaf`: the name of a Certificate and of
+/// the Secret that it fills.
+std::string issued_name(std::string_view leaf);
+/// The inverse; nothing if the name is not one of these.
+std::optional<std::string> issued_for(std::string_view issued);
 /// The CAs that members trust, per side; no secret.
 std::string trust_config_map(std::string_view cluster);
 

@@ -71,6 +71,18 @@ bool is_finished(const HoldfastOperation& operation) {
          is_true(operation.status.conditions, condition::kFailed);
 }
 
+bool is_overdue(const HoldfastOperation& operation, absl::Time now) {
+  const auto& made_at = operation.metadata.creation_timestamp;
+  return !is_finished(operation) && made_at &&
+         now - *made_at >= absl::Seconds(operation.spec.active_deadline_seconds);
+}
+
+bool is_outlived(const HoldfastOperation& operation, absl::Time now) {
+  const auto& ended_at = operation.status.completed_at;
+  const auto& kept = operation.spec.ttl_seconds_after_finished;
+  return is_finished(operation) && ended_at && kept && now - *ended_at >= absl::Seconds(*kept);
+}
+
 void fields(FieldReader& visit, OperationSpec& spec) {
   visit("clusterRef", spec.cluster_ref);
   visit("activeDeadlineSeconds", spec.active_deadline_seconds);

@@ -162,4 +162,10 @@ struct HoldfastOperation {
 /// Whether it is Complete or Failed: nothing is left to be done for it.
 bool is_finished(const HoldfastOperation& operation);
 
+/// Not finished, though activeDeadlineSeconds have passed since it was made.
+bool is_overdue(const HoldfastOperation& operation, absl::Time now);
+
+/// Finished for ttlSecondsAfterFinished: nobody needs it any more.
+bool is_outlived(const HoldfastOperation& operation, absl::Time now);
+
 }  // namespace holdfast::api

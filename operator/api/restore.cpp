@@ -10,11 +10,6 @@ void fields(auto& visit, is<RestoreSource> auto& source) {
   visit("stored", source.stored);
 }
 
-void fields(auto& visit, is<RestorePoint> auto& point) {
-  visit.unless_zero("revision", point.revision);
-  visit("time", point.time);
-}
-
 void fields(auto& visit, is<RestoreSpec> auto& spec) {
   visit("clusterRef", spec.cluster_ref);
   visit("source", spec.source);
@@ -22,6 +17,8 @@ void fields(auto& visit, is<RestoreSpec> auto& spec) {
   visit("bumpRevisions", spec.bump_revisions);
   visit("serviceAccountName", spec.service_account_name);
   visit("activeDeadlineSeconds", spec.active_deadline_seconds);
+  visit("keepOldData", spec.keep_old_data);
+  visit("undo", spec.undo);
 }
 
 void fields(auto& visit, is<RestoreStatus> auto& status) {
@@ -31,10 +28,21 @@ void fields(auto& visit, is<RestoreStatus> auto& status) {
   visit("startedAt", status.started_at);
   visit("validatedAt", status.validated_at);
   visit("completedAt", status.completed_at);
+  visit("attempts", status.attempts);
+  visit.unless_zero("sizeBytes", status.size_bytes);
+  visit("source", status.source);
+  visit("members", status.members);
+  visit("oldDataKeptUntil", status.old_data_kept_until);
+  visit("discardedMembers", status.discarded_members);
+  visit("finishedAt", status.finished_at);
   visit.unless_zero("revision", status.revision);
   visit("previousClusterID", status.previous_cluster_id);
   visit("clusterID", status.cluster_id);
   visit("conditions", status.conditions);
+}
+
+bool is_standing(const HoldfastRestore& restore) {
+  return restore.status.validated_at && !restore.status.finished_at;
 }
 
 template absl::StatusOr<HoldfastRestore> read(const nlohmann::json&);

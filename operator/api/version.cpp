@@ -53,10 +53,6 @@ std::strong_ordering compare_identifiers(std::string_view left, std::string_view
   return left.compare(right) <=> 0;
 }
 
-std::string minor_of(const Version& version) {
-  return str_cat(version.major, ".", version.minor);
-}
-
 }  // namespace
 
 std::strong_ordering operator<=>(const Version& left, const Version& right) {
@@ -113,17 +109,10 @@ std::string format_version(const Version& version) {
   return text;
 }
 
-absl::StatusOr<VersionStep> judge_version_change(const Version& from, const Version& to,
-                                                 const Version& cluster) {
+absl::StatusOr<VersionStep> judge_version_change(const Version& from, const Version& to) {
   if (to == from) return VersionStep::kNone;
   const std::string wanted = format_version(to);
   const std::string running = format_version(from);
-  if (std::tie(to.major, to.minor) < std::tie(cluster.major, cluster.minor)) {
-    return absl::FailedPreconditionError(
-        str_cat("version ", wanted, " is below the cluster version ", minor_of(cluster),
-                ", which the members' data may need; set spec.version to ", minor_of(cluster),
-                " or later, or enable the downgrade first"));
-  }
   if (to.major != from.major) {
     return absl::FailedPreconditionError(
         str_cat("version ", wanted, " is of another major release than the running ", running,

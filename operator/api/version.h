@@ -36,13 +36,9 @@ enum class VersionStep {
   kDowngrade,  ///< one minor down
 };
 
-/// Judges one change of a running cluster (the planner's rule 15).
-/// `from`: what its members run, the newest of them; `to`: what is wanted; `cluster`: the version
-/// that the members have agreed on, below whose minor none may go (etcd lowers it when a downgrade
-/// is enabled).
-/// Errors: FailedPrecondition, saying what to ask for instead, if it is more than one minor away,
-/// crosses a major or goes below `cluster`.
-absl::StatusOr<VersionStep> judge_version_change(const Version& from, const Version& to,
-                                                 const Version& cluster);
+/// Judges the change of one running member to another release (the planner's rule 15).
+/// Errors: FailedPrecondition, saying what to ask for instead, if it is more than one minor away or
+/// crosses a major.
+absl::StatusOr<VersionStep> judge_version_change(const Version& from, const Version& to);
 
 }  // namespace holdfast::api

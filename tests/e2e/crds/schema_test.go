@@ -214,7 +214,7 @@ func (s suite) defaults() {
 			"storage": empty, "tls": map[string]any{"client": empty, "peer": empty}, "auth": empty,
 			"options": map[string]any{"compaction": empty}, "podTemplate": empty, "service": empty, "networkPolicy": empty,
 			"updatePolicy": map[string]any{"windows": []any{map[string]any{"schedule": "@daily"}}},
-			"maintenance":  map[string]any{"defragment": map[string]any{"schedule": "@daily"}, "compact": map[string]any{"schedule": "@daily"}},
+			"maintenance":  map[string]any{"defragment": map[string]any{"schedule": "@daily"}, "compact": map[string]any{"schedule": "@daily"}, "space": empty},
 			"bootstrap":    map[string]any{"restore": map[string]any{"stored": map[string]any{"object": "o", "target": target}}},
 			"recovery":     empty, "monitoring": empty,
 		},

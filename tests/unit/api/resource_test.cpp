@@ -215,7 +215,7 @@ TEST(Backups, SurviveTheRoundTrip) {
   restore.spec = {.cluster_ref = {"db"},
                   .source = {.backup_ref = {"b"}},
                   .until = RestorePoint{.time = absl::UnixEpoch()}};
-  restore.status = {.step = "Validate", .previous_cluster_id = ClusterId(1)};
+  restore.status = {.step = RestoreStep::kValidating, .previous_cluster_id = ClusterId(1)};
   EXPECT_EQ(read<HoldfastRestore>(write(restore)).value(), restore);
 }
 

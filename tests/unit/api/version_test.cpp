@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "operator/api/releases.h"
 
 namespace holdfast::api {
 namespace {
@@ -42,37 +43,46 @@ TEST(Version, OrdersByPrecedence) {
 
 TEST(VersionChange, IsOneMinorStepAtMost) {
   const struct {
-    std::string_view from, to, cluster;
+    std::string_view from, to;
     VersionStep step;
   } permitted[] = {
-      {"1.2.3", "1.2.3", "1.2.0", VersionStep::kNone},
-      {"1.2.3", "1.2.9", "1.2.0", VersionStep::kPatch},
-      {"1.2.3", "1.2.0", "1.2.3", VersionStep::kPatch},
-      {"1.2.3-rc.1", "1.2.3", "1.2.0", VersionStep::kPatch},
-      {"1.2.3", "1.3.0", "1.2.0", VersionStep::kUpgrade},
-      {"1.3.0", "1.2.7", "1.2.0", VersionStep::kDowngrade},
+      {"1.2.3", "1.2.3", VersionStep::kNone},    {"1.2.3", "1.2.9", VersionStep::kPatch},
+      {"1.2.3", "1.2.0", VersionStep::kPatch},   {"1.2.3-rc.1", "1.2.3", VersionStep::kPatch},
+      {"1.2.3", "1.3.0", VersionStep::kUpgrade}, {"1.3.0", "1.2.7", VersionStep::kDowngrade},
   };
   for (const auto& each : permitted) {
-    const auto step =
-        judge_version_change(version(each.from), version(each.to), version(each.cluster));
+    const auto step = judge_version_change(version(each.from), version(each.to));
     ASSERT_TRUE(step.ok()) << each.from << " to " << each.to << ": " << step.status();
     EXPECT_EQ(*step, each.step) << each.from << " to " << each.to;
   }
   const struct {
-    std::string_view from, to, cluster, says;
+    std::string_view from, to, says;
   } refused[] = {
-      {"1.2.3", "1.4.0", "1.2.0", "set spec.version to a 1.3 release first"},
-      {"1.4.0", "1.2.0", "1.2.0", "set spec.version to a 1.3 release first"},
-      {"1.3.0", "1.2.0", "1.3.0", "below the cluster version 1.3"},
-      {"1.9.0", "2.0.0", "1.9.0", "another major release"},
-      {"2.0.0", "1.9.0", "1.9.0", "another major release"},
+      {"1.2.3", "1.4.0", "set spec.version to a 1.3 release first"},
+      {"1.4.0", "1.2.0", "set spec.version to a 1.3 release first"},
+      {"1.9.0", "2.0.0", "another major release"},
+      {"2.0.0", "1.9.0", "another major release"},
   };
   for (const auto& each : refused) {
-    const auto step =
-        judge_version_change(version(each.from), version(each.to), version(each.cluster));
+    const auto step = judge_version_change(version(each.from), version(each.to));
     EXPECT_EQ(step.status().code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_THAT(std::string(step.status().message()), HasSubstr(std::string(each.says)));
   }
+}
+
+TEST(Level, IsReadFromVersionsOfTwoOrThreeNumbers) {
+  EXPECT_EQ(parse_level("3.7"), (EtcdLevel{3, 7}));
+  EXPECT_EQ(parse_level("3.10.2"), (EtcdLevel{3, 10}));
+  EXPECT_LT(*parse_level("3.7"), *parse_level("3.10.2"));
+  for (const char* bad : {"", "3", "3.", ".7", "a.b", "3.-1"}) {
+    EXPECT_EQ(parse_level(bad), std::nullopt) << bad;
+  }
+  EXPECT_EQ(format_level({3, 7}), "3.7");
+}
+
+TEST(Level, IsKnownOfReleasesUpToTheOperatorsOwn) {
+  EXPECT_EQ(level_of(version("0.1.4")), (EtcdLevel{3, 7}));
+  EXPECT_EQ(level_of(version("9.9.0")), std::nullopt);
 }
 
 }  // namespace

@@ -76,7 +76,8 @@ std::vector<BackupTarget> targets() {
                                 .prefix = "a/b",
                                 .endpoint = "https://blob.example.org",
                                 .credentials_secret_ref = kReference}},
-          {.pvc = ClaimTarget{.claim_name = "claim", .path = "a/b"}}};
+          {.pvc = ClaimTarget{.claim_name = "claim", .path = "a/b"},
+           .encryption = BackupEncryption{.secret_ref = kReference}}};
 }
 
 StoredBackup stored(BackupTarget target) {
@@ -120,7 +121,7 @@ ClusterSpec full_spec(Issuer issuer) {
                       .retention = VolumeRetention::kDelete},
           .tls = {.client = secured(issuer), .peer = secured(issuer)},
           .auth = {.enabled = true, .root_secret_ref = kReference},
-          .encryption_at_rest = EncryptionAtRest{kReference},
+          .encryption_at_rest = EncryptionAtRest{.secret_ref = kReference, .secret_key = "first"},
           .options = {.quota_bytes = 8 * kGibibyte,
                       .compaction = {.mode = CompactionMode::kRevision, .retention = "1000"},
                       .election_milliseconds = 2'000},
@@ -137,7 +138,11 @@ ClusterSpec full_spec(Issuer issuer) {
           .update_policy = {.strategy = UpdateStrategy::kSupervised,
                             .windows = {{.schedule = "0 3 * * SUN", .duration = absl::Hours(2)}}},
           .maintenance = {.defragment = DefragmentSchedule{.schedule = "30 2 * * *"},
-                          .compact = CompactSchedule{.schedule = "@hourly"}},
+                          .compact = CompactSchedule{.schedule = "@hourly"},
+                          .space = {.automatic = false,
+                                    .keep_revisions = 100,
+                                    .max_quota_bytes = 16 * kGibibyte,
+                                    .max_storage_size = Quantity{.bytes = 64 * kGibibyte}}},
           .recovery = {.auto_quorum_recovery = true},
           .paused = true,
           .fenced_members = {"full-1"},
@@ -198,14 +203,42 @@ ClusterStatus full_cluster_status() {
           .recovery =
               QuorumRecovery{
                   .survivor = "full-3", .raft_index = 42, .forced_at = kTime, .started_at = kTime},
+          .restore = RestoreInPlace{.name = "a-restore",
+                                    .uid = "5f0c1c9e-0000-4000-8000-000000000002",
+                                    .step = InPlaceStep::kRestoring,
+                                    .message = kWordy,
+                                    .members = {"full-1"},
+                                    .voters_before = 3,
+                                    .previous_cluster_id = kClusterId,
+                                    .cluster_id = kClusterId,
+                                    .started_at = kTime},
           .tls = TlsStatus{full_tls_side(), full_tls_side()},
-          .maintenance = MaintenanceStatus{kTime, kTime},
+          .encryption = EncryptionStatus{.key_id = "0123456789abcdef",
+                                         .key_ids = {"0123456789abcdef", "fedcba9876543210"},
+                                         .members_behind = {"full-2"}},
+          .maintenance = MaintenanceStatus{.defragmented_at = kTime,
+                                           .compacted_at = kTime,
+                                           .scheduled_since = kTime,
+                                           .defragmenting = true,
+                                           .defragmented_members = {"full-1"}},
+          .space = SpaceStatus{.making_room = MakingRoom{.since = kTime,
+                                                         .compacted_at = kTime,
+                                                         .defragmented_members = {"full-1"},
+                                                         .exhausted_at = kTime},
+                               .disarmed_at = kTime,
+                               .granted_quota_bytes = 12 * kGibibyte,
+                               .granted_storage_bytes = 48 * kGibibyte,
+                               .sample_seconds = 60,
+                               .samples = {{.time = kTime, .bytes = kGibibyte, .revision = 7}},
+                               .told_full_within_seconds = 86'400},
           .replicas = 5,
           .selector = member_selector("full"),
           .ready_replicas = 4,
           .members_ready = "4/5",
           .leader = "full-0",
           .current_version = "1.2.2",
+          .etcd_version = "3.7",
+          .lowering_etcd_version = "3.6",
           .members = full_members(),
           .foreign_members = 3,
           .quorum_lost_since = kTime,
@@ -235,12 +268,14 @@ void print_clusters() {
                                             .credentials_secret_ref = kReference};
   print(cluster);
   cluster = {.metadata = named("from-a-backup")};
-  cluster.spec.bootstrap.restore = RestoreFrom{.backup_ref = {"backup"}};
+  cluster.spec.bootstrap.restore =
+      RestoreFrom{.backup_ref = {"backup"}, .until = RestorePoint{.time = kTime}};
   print(cluster);
   int number = 0;
   for (const BackupTarget& target : targets()) {
     cluster.metadata.name = "from-elsewhere-" + std::to_string(number++);
-    cluster.spec.bootstrap.restore = RestoreFrom{.stored = stored(target)};
+    cluster.spec.bootstrap.restore =
+        RestoreFrom{.stored = stored(target), .until = RestorePoint{.revision = 9}};
     print(cluster);
   }
 }
@@ -284,10 +319,18 @@ void print_backup(std::string name, const BackupTarget& target) {
                  .service_account_name = "backups"};
   backup.status = {
       .observed_generation = 1,
+      .attempts = 1,
+      .verification = Verification{.request = "spec",
+                                   .run = 1,
+                                   .attempts = 1,
+                                   .started_at = kTime,
+                                   .finished_at = kTime,
+                                   .restore_milliseconds = 1},
       .uri = "s3://bucket/a/b",
       .size_bytes = 1,
       .sha256 = kSha256,
       .revision = 1,
+      .log_index = 1,
       .version = "1.2.3",
       .member = "db-0",
       .cluster_id = kClusterId,
@@ -308,7 +351,7 @@ void print_schedule(std::string name, const BackupTarget& target) {
                    .immediate = true,
                    .concurrency_policy = ConcurrencyPolicy::kReplace,
                    .retention = {.count = 7, .age = absl::Hours(720), .bytes = Quantity{kGibibyte}},
-                   .archive = {.enabled = true},
+                   .archive = {.enabled = true, .max_lag_seconds = 120},
                    .deletion_policy = BackupDeletion::kDelete,
                    .service_account_name = "backups"};
   schedule.status = {.observed_generation = 1,
@@ -321,7 +364,17 @@ void print_schedule(std::string name, const BackupTarget& target) {
                      .kept_bytes = 1,
                      .unverified_count = 1,
                      .archived_revision = 1,
-                     .conditions = conditions({condition::kScheduled, condition::kArchiving})};
+                     .archive = ArchiveStatus{.uri = "s3://bucket/prefix/ns/db/log-1",
+                                              .cluster_id = ClusterId(1),
+                                              .after_index = 1,
+                                              .end_index = 2,
+                                              .archived_until = kTime,
+                                              .lag_seconds = 1,
+                                              .seen_at = kTime,
+                                              .stored_bytes = 1,
+                                              .segments = 1,
+                                              .backup_asked_after = 1},
+                     .conditions = conditions({condition::kScheduled, condition::kArchiveHealthy})};
   print(schedule);
 }
 
@@ -330,13 +383,22 @@ void print_restore(std::string name, RestoreSource source, RestorePoint until) {
   restore.spec = {.cluster_ref = {"db"},
                   .source = std::move(source),
                   .until = until,
-                  .service_account_name = "backups"};
+                  .service_account_name = "backups",
+                  .keep_old_data = absl::Hours(1),
+                  .undo = true};
   restore.status = {.observed_generation = 1,
-                    .step = "Validate",
+                    .step = RestoreStep::kValidating,
                     .message = kWordy,
                     .started_at = kTime,
                     .validated_at = kTime,
                     .completed_at = kTime,
+                    .attempts = 1,
+                    .size_bytes = 7,
+                    .source = restore.spec.source.stored,
+                    .members = {"db-0"},
+                    .old_data_kept_until = kTime,
+                    .discarded_members = {"db-0"},
+                    .finished_at = kTime,
                     .revision = 9,
                     .previous_cluster_id = kClusterId,
                     .cluster_id = kClusterId,
