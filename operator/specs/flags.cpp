@@ -44,14 +44,18 @@ void add_addresses(Flags& flags, const api::HoldfastCluster& cluster, const TlsM
   flags.push_back(api::str_cat("--listen-metrics-urls=", listen_url("http", api::kMetricsPort)));
 }
 
+/// Who may form a cluster if its volume is empty after all.
+bool may_form(Start start) {
+  return start == Start::kNewCluster || start == Start::kForceNewCluster;
+}
+
 void add_start(Flags& flags, const api::HoldfastCluster& cluster, Start start,
                const std::vector<InitialMember>& initial_cluster) {
   const auto entry = [](std::string* out, const InitialMember& member) {
     *out += api::str_cat(member.name, "=", member.peer_url);
   };
   flags.push_back(api::str_cat("--initial-cluster=", absl::StrJoin(initial_cluster, ",", entry)));
-  flags.push_back(
-      api::str_cat("--initial-cluster-state=", start == Start::kJoinExisting ? "existing" : "new"));
+  flags.push_back(api::str_cat("--initial-cluster-state=", may_form(start) ? "new" : "existing"));
   flags.push_back(api::str_cat("--initial-cluster-token=", cluster.metadata.uid));
   if (start == Start::kForceNewCluster) flags.emplace_back("--force-new-cluster=true");
 }
@@ -118,6 +122,9 @@ Flags member_flags(const api::HoldfastCluster& cluster, const MemberTemplate& me
   add_start(flags, cluster, start, initial_cluster);
   add_options(flags, member);
   add_tls(flags, member.tls);
+  if (!member.keys_secret.empty()) {
+    flags.push_back(api::str_cat("--encryption-key-file=", kKeysDirectory, "/", kKeys));
+  }
   return flags;
 }
 

@@ -17,6 +17,8 @@ enum class Start {
   kNewCluster,       ///< the seed of a cluster that was never there
   kJoinExisting,     ///< added as a learner before its Pod was made
   kForceNewCluster,  ///< drops every other member from what its volume holds; used once (rule 12)
+  kRestored,         ///< from a backup that is put in the place of its data before it starts
+  kReturned,         ///< from the data that a restore had put aside
 };
 
 /// A member as --initial-cluster names it.
@@ -34,6 +36,12 @@ inline constexpr std::string_view kClientTlsDirectory = "/etc/holdfast/tls/clien
 inline constexpr std::string_view kPeerTlsDirectory = "/etc/holdfast/tls/peer";
 /// The CAs that each side trusts, from the cluster's trust ConfigMap (kClientBundle, kPeerBundle).
 inline constexpr std::string_view kTrustDirectory = "/etc/holdfast/tls/trust";
+
+/// The key file of encryption at rest, from the Secret that the template names; followed while
+/// running.
+inline constexpr std::string_view kKeysDirectory = "/etc/holdfast/encryption";
+/// Its name there, and the Secret's key.
+inline constexpr std::string_view kKeys = "keys";
 
 /// Keys of the trust ConfigMap.
 inline constexpr std::string_view kClientBundle = "client-ca.crt";

@@ -21,6 +21,15 @@ json from_members(const api::HoldfastCluster& cluster) {
   return {{"podSelector", {{"matchLabels", member_selector(cluster)}}}};
 }
 
+/// Workers of the cluster's backups.
+json from_backups(const api::HoldfastCluster& cluster) {
+  return {{"podSelector",
+           {{"matchLabels",
+             {{api::label::kName, api::label_value::kName},
+              {api::label::kInstance, cluster.metadata.name},
+              {api::label::kComponent, api::label_value::kBackup}}}}}};
+}
+
 /// Every Pod of a namespace: the operator's is where only those live who may run operators.
 json from_namespace(const std::string& name) {
   return {{"namespaceSelector", {{"matchLabels", {{"kubernetes.io/metadata.name", name}}}}}};
@@ -32,6 +41,7 @@ json clients(const api::HoldfastCluster& cluster, const std::string& operator_na
     from = json::array({{{"podSelector", json::object()}}});
   }
   from.push_back(from_members(cluster));
+  from.push_back(from_backups(cluster));
   if (!operator_namespace.empty()) from.push_back(from_namespace(operator_namespace));
   return from;
 }

@@ -16,6 +16,7 @@ constexpr std::string_view kDataVolume = "data";
 constexpr std::string_view kClientTlsVolume = "client-tls";
 constexpr std::string_view kPeerTlsVolume = "peer-tls";
 constexpr std::string_view kTrustVolume = "trust";
+constexpr std::string_view kKeysVolume = "encryption-keys";
 /// Owner and group may read keys, nobody else.
 constexpr int kSecretMode = 0440;
 
@@ -59,10 +60,12 @@ json volumes(const api::HoldfastCluster& cluster, const MemberTemplate& member,
     out.push_back({{"name", kTrustVolume},
                    {"configMap", {{"name", api::trust_config_map(cluster.metadata.name)}}}});
   }
+  if (!member.keys_secret.empty()) out.push_back(secret_volume(kKeysVolume, member.keys_secret));
   return out;
 }
 
-json volume_mounts(const TlsModes& tls) {
+json volume_mounts(const MemberTemplate& member) {
+  const TlsModes& tls = member.tls;
   json out = json::array({{{"name", kDataVolume}, {"mountPath", kVolumeDirectory}}});
   const auto add = [&](std::string_view name, std::string_view path) {
     out.push_back({{"name", name}, {"mountPath", path}, {"readOnly", true}});
@@ -72,6 +75,7 @@ json volume_mounts(const TlsModes& tls) {
   if (has_certificates(tls.client) || has_certificates(tls.peer)) {
     add(kTrustVolume, kTrustDirectory);
   }
+  if (!member.keys_secret.empty()) add(kKeysVolume, kKeysDirectory);
   return out;
 }
 
@@ -96,7 +100,7 @@ json container(const api::HoldfastCluster& cluster, const MemberTemplate& member
               {"ports",
                {port("client", api::kClientPort), port("peer", api::kPeerPort),
                 port("metrics", api::kMetricsPort)}},
-              {"volumeMounts", volume_mounts(member.tls)},
+              {"volumeMounts", volume_mounts(member)},
               {"startupProbe", probe("/livez", 1, kStartupSeconds)},
               {"livenessProbe", probe("/livez", kLivenessPeriodSeconds, kLivenessFailures)},
               {"readinessProbe", probe("/readyz", kReadinessPeriodSeconds, kReadinessFailures)},

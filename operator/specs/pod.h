@@ -45,6 +45,8 @@ struct MemberStart {
   std::set<std::int32_t> joining;
   /// Members of a running etcd that is joined (bootstrap.join).
   std::vector<InitialMember> foreign;
+  /// Of kRestored and kReturned: the HoldfastRestore's UID.
+  std::string restore;
 };
 
 /// The Pod, to be created. A fenced or hibernated member has none.
@@ -64,6 +66,7 @@ struct PodOrigin {
   std::string version;
   Start start = Start::kJoinExisting;
   std::set<std::int32_t> joining;
+  std::string restore;
 
   friend bool operator==(const PodOrigin&, const PodOrigin&) = default;
 };

@@ -28,6 +28,8 @@ constexpr std::pair<Start, std::string_view> kStarts[] = {
     {Start::kNewCluster, "NewCluster"},
     {Start::kJoinExisting, "JoinExisting"},
     {Start::kForceNewCluster, "ForceNewCluster"},
+    {Start::kRestored, "Restored"},
+    {Start::kReturned, "Returned"},
 };
 
 /// Null if there is no such thing: `live` is whatever came from outside.
@@ -100,10 +102,15 @@ api::StringMap pod_annotations(const api::HoldfastCluster& cluster, const Member
 api::StringMap origin_annotations(const MemberTemplate& member, const MemberStart& start) {
   const auto* name = std::find_if(std::begin(kStarts), std::end(kStarts),
                                   [&](const auto& entry) { return entry.first == start.start; });
-  return {{std::string(api::annotation::kSpecHash), template_hash(member)},
-          {std::string(api::annotation::kVersion), member.version},
-          {std::string(api::annotation::kStart), std::string(name->second)},
-          {std::string(api::annotation::kJoining), absl::StrJoin(start.joining, ",")}};
+  api::StringMap annotations = {
+      {std::string(api::annotation::kSpecHash), template_hash(member)},
+      {std::string(api::annotation::kVersion), member.version},
+      {std::string(api::annotation::kStart), std::string(name->second)},
+      {std::string(api::annotation::kJoining), absl::StrJoin(start.joining, ",")}};
+  if (!start.restore.empty()) {
+    annotations.emplace(api::annotation::kRestore, start.restore);
+  }
+  return annotations;
 }
 
 std::optional<json> pod_metadata_patch(const api::HoldfastCluster& cluster,
@@ -138,6 +145,7 @@ PodOrigin pod_origin(const json& live) {
   for (const auto& [value, name] : kStarts) {
     if (name == start) origin.start = value;
   }
+  origin.restore = text_of(annotations, api::annotation::kRestore);
   const std::string joining = text_of(annotations, api::annotation::kJoining);
   for (const absl::string_view text : absl::StrSplit(joining, ',', absl::SkipEmpty())) {
     std::int32_t ordinal = 0;

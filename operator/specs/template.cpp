@@ -81,6 +81,7 @@ std::string template_hash(const MemberTemplate& member) {
   add_options(inputs, member.options);
   inputs.add("clientTls", std::string(api::name_of(member.tls.client)), on);
   inputs.add("peerTls", std::string(api::name_of(member.tls.peer)), on);
+  inputs.add("keysSecret", member.keys_secret, none);
   inputs.add("resources", member.resources);
   inputs.add("affinity", member.affinity);
   // An empty list says something here: no spreading at all.

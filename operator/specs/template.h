@@ -32,6 +32,8 @@ struct MemberTemplate {
   std::int64_t quota_bytes = 0;
   api::Options options;
   TlsModes tls;
+  /// The Secret with the keys of --encryption-key-file; empty: volumes are not encrypted.
+  std::string keys_secret;
   nlohmann::json resources;
   nlohmann::json affinity;
   std::optional<nlohmann::json> topology_spread_constraints;

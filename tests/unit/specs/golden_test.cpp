@@ -36,6 +36,12 @@ api::HoldfastCluster uncompacted() {
   return cluster;
 }
 
+json sealed_pod() {
+  MemberTemplate member = template_of(without_tls(), kOff);
+  member.keys_secret = "db-keys";
+  return member_pod(without_tls(), member, {}, {.start = Start::kNewCluster, .joining = {0}});
+}
+
 std::vector<Golden> goldens() {
   const MemberStart seed = {.start = Start::kNewCluster, .joining = {0}, .foreign = {}};
   const MemberStart third = {.start = Start::kJoinExisting, .joining = {0, 1, 2}, .foreign = {}};
@@ -61,6 +67,7 @@ std::vector<Golden> goldens() {
       {"pod-plain", pod_of(uncompacted(), {}, seed, kOff)},
       {"pod-switching-tls-on", pod_of(small_cluster(), {}, seed, kMixed)},
       {"pod-switching-tls-off", pod_of(without_tls(), {}, seed, kMixed)},
+      {"pod-sealed", sealed_pod()},
       {"pod-beside-etcd", pod_of(small_cluster(), {.learner = true}, beside_etcd)},
       {"claim-seed", member_claim(small_cluster(), {})},
       {"claim-full", member_claim(full_cluster(), {.ordinal = 4, .cluster_id = ClusterId{0xbeef}})},

@@ -50,7 +50,10 @@ TEST(TemplateHash, ChangesWithWhatARunningPodCannotChange) {
                              TlsModes{api::TlsMode::kOn, api::TlsMode::kMixed}}) {
     hashes.insert(template_hash(template_of(small_cluster(), tls)));
   }
-  EXPECT_EQ(hashes.size(), 1 + std::size(edits) + 2);
+  MemberTemplate sealed = template_of(small_cluster());
+  sealed.keys_secret = "db-keys";
+  hashes.insert(template_hash(sealed));
+  EXPECT_EQ(hashes.size(), 1 + std::size(edits) + 2 + 1);
 }
 
 TEST(TemplateHash, StaysForWhatIsChangedWithoutARestart) {
