@@ -2,12 +2,9 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
-#include <array>
-#include <optional>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -17,38 +14,15 @@
 namespace holdfast::pki {
 namespace {
 
+using crypto::add_alternative_names;
+using crypto::add_extension;
+using crypto::new_key;
+using crypto::random_serial;
+using crypto::SerialBytes;
+using crypto::set_serial;
+using crypto::set_validity;
+
 constexpr std::size_t kMaxNameBytes = 64;  // ub-common-name and ub-organization-name, RFC 5280 A.1
-constexpr std::size_t kSerialBytes = 16;
-
-using BignumPtr = std::unique_ptr<BIGNUM, crypto::OpensslFree<&BN_free>>;
-using ExtensionPtr = std::unique_ptr<X509_EXTENSION, crypto::OpensslFree<&X509_EXTENSION_free>>;
-using NamesPtr = std::unique_ptr<GENERAL_NAMES, crypto::OpensslFree<&GENERAL_NAMES_free>>;
-using NamePtr = std::unique_ptr<GENERAL_NAME, crypto::OpensslFree<&GENERAL_NAME_free>>;
-using OctetsPtr = std::unique_ptr<ASN1_OCTET_STRING, crypto::OpensslFree<&ASN1_OCTET_STRING_free>>;
-using IA5Ptr = std::unique_ptr<ASN1_IA5STRING, crypto::OpensslFree<&ASN1_IA5STRING_free>>;
-
-using SerialBytes = std::array<unsigned char, kSerialBytes>;
-
-absl::StatusOr<SerialBytes> random_serial() {
-  SerialBytes bytes{};
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
-    return openssl_error("drawing a random serial");
-  }
-  bytes[0] |= 0x40;  // never zero, and always of the same length
-  return bytes;
-}
-
-absl::StatusOr<crypto::KeyPtr> new_key() {
-  crypto::KeyPtr key(EVP_EC_gen("P-256"));
-  if (key == nullptr) return openssl_error("making an ECDSA P-256 key");
-  return key;
-}
-
-bool set_serial(X509* certificate, const SerialBytes& bytes) {
-  const BignumPtr number(BN_bin2bn(bytes.data(), static_cast<int>(bytes.size()), nullptr));
-  return number != nullptr &&
-         BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr;
-}
 
 /// At most 64 bytes of `text`, never cutting a UTF-8 character in two.
 std::string_view cut(std::string_view text) {
@@ -64,62 +38,6 @@ bool add_name(X509_NAME* name, const char* field, std::string_view value) {
   return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
                                     reinterpret_cast<const unsigned char*>(bounded.data()),
                                     static_cast<int>(bounded.size()), -1, 0) == 1;
-}
-
-bool set_validity(X509* certificate, Time begin, Time end) {
-  return ASN1_TIME_set(X509_getm_notBefore(certificate),
-                       std::chrono::system_clock::to_time_t(begin)) != nullptr &&
-         ASN1_TIME_set(X509_getm_notAfter(certificate),
-                       std::chrono::system_clock::to_time_t(end)) != nullptr;
-}
-
-/// `value` in OpenSSL's configuration syntax: only ever a text of ours.
-bool add_extension(X509* certificate, X509* issuer, int nid, const char* value) {
-  X509V3_CTX context;
-  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-  const ExtensionPtr extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value));
-  return extension != nullptr && X509_add_ext(certificate, extension.get(), -1) == 1;
-}
-
-bool append_address(GENERAL_NAMES* all, std::string_view bytes) {
-  OctetsPtr octets(ASN1_OCTET_STRING_new());
-  NamePtr name(GENERAL_NAME_new());
-  if (octets == nullptr || name == nullptr ||
-      ASN1_OCTET_STRING_set(octets.get(), reinterpret_cast<const unsigned char*>(bytes.data()),
-                            static_cast<int>(bytes.size())) != 1) {
-    return false;
-  }
-  GENERAL_NAME_set0_value(name.get(), GEN_IPADD, octets.release());
-  if (sk_GENERAL_NAME_push(all, name.get()) == 0) return false;
-  static_cast<void>(name.release());  // `all` owns it
-  return true;
-}
-
-bool append_dns(GENERAL_NAMES* all, const std::string& dns) {
-  IA5Ptr text(ASN1_IA5STRING_new());
-  NamePtr name(GENERAL_NAME_new());
-  if (text == nullptr || name == nullptr ||
-      ASN1_STRING_set(text.get(), dns.data(), static_cast<int>(dns.size())) != 1) {
-    return false;
-  }
-  GENERAL_NAME_set0_value(name.get(), GEN_DNS, text.release());
-  if (sk_GENERAL_NAME_push(all, name.get()) == 0) return false;
-  static_cast<void>(name.release());
-  return true;
-}
-
-/// `names` are canonical. Built value by value: a name never becomes OpenSSL syntax.
-bool add_alternative_names(X509* certificate, const std::vector<std::string>& names) {
-  if (names.empty()) return true;
-  const NamesPtr all(GENERAL_NAMES_new());
-  if (all == nullptr) return false;
-  for (const std::string& each : names) {
-    const std::optional<std::string> address = address_bytes(each);
-    const bool added =
-        address.has_value() ? append_address(all.get(), *address) : append_dns(all.get(), each);
-    if (!added) return false;
-  }
-  return X509_add1_ext_i2d(certificate, NID_subject_alt_name, all.get(), 0, 0) == 1;
 }
 
 /// The key identifiers by which chains are built; the subject's first, since an issuer that signs

@@ -4,13 +4,12 @@
 #include <string>
 #include <string_view>
 
+#include "datastore/crypto/address.h"
+
 namespace holdfast::pki {
 
-/// The four or sixteen bytes of an address given as text; nothing if it is none.
-std::optional<std::string> address_bytes(std::string_view text);
-
-/// The text of an address of four or sixteen bytes; "" for any other size.
-std::string address_text(std::string_view bytes);
+using crypto::address_bytes;
+using crypto::address_text;
 
 /// `name` in lower case if it is a DNS name as certificates carry it: labels of letters, digits,
 /// '-' and '_' of at most 63 bytes, 253 in all, with an optional leading "*.".

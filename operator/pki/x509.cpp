@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,29 +19,48 @@ absl::Status check_size(std::string_view pem, const std::string& source) {
       absl::StrCat(source, " is larger than ", kMaxPemBytes, " bytes"));
 }
 
+using Certificates = std::vector<crypto::CertificatePtr>;
+
+/// What was parsed before: the same certificates are looked at in every pass, and OpenSSL 3 takes
+/// most of a millisecond for each. Forgets everything when it is full.
+class ParsedTexts {
+ public:
+  static ParsedTexts& of_this_thread() {
+    thread_local ParsedTexts texts;
+    return texts;
+  }
+
+  /// Empty: not known.
+  Certificates find(std::string_view pem) const {
+    const auto known = texts_.find(std::string(pem));
+    return known == texts_.end() ? Certificates() : shared(known->second);
+  }
+  void keep(std::string_view pem, const Certificates& parsed) {
+    if (texts_.size() >= kMaxTexts) texts_.clear();
+    texts_[std::string(pem)] = shared(parsed);
+  }
+
+ private:
+  static constexpr std::size_t kMaxTexts = 256;
+
+  static Certificates shared(const Certificates& certificates) {
+    Certificates more;
+    for (const crypto::CertificatePtr& each : certificates) {
+      X509_up_ref(each.get());
+      more.emplace_back(each.get());
+    }
+    return more;
+  }
+
+  std::map<std::string, Certificates> texts_;
+};
+
 }  // namespace
-
-std::string text_of(BIO* memory) {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(memory, &data);
-  return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
-}
-
-std::string pem_of(X509* certificate) {
-  const crypto::BioPtr out(BIO_new(BIO_s_mem()));
-  PEM_write_bio_X509(out.get(), certificate);
-  return text_of(out.get());
-}
-
-std::string pem_of(EVP_PKEY* key) {
-  const crypto::BioPtr out(BIO_new(BIO_s_secmem()));
-  PEM_write_bio_PKCS8PrivateKey(out.get(), key, nullptr, nullptr, 0, nullptr, nullptr);
-  return text_of(out.get());
-}
 
 absl::StatusOr<std::vector<crypto::CertificatePtr>> parse_certificates(std::string_view pem,
                                                                        const std::string& source) {
   if (absl::Status status = check_size(pem, source); !status.ok()) return status;
+  if (auto known = ParsedTexts::of_this_thread().find(pem); !known.empty()) return known;
   auto parsed = crypto::parse_certificates(pem, source);
   ERR_clear_error();
   if (parsed.ok() && parsed->size() > kMaxCertificates) {
@@ -48,16 +68,13 @@ absl::StatusOr<std::vector<crypto::CertificatePtr>> parse_certificates(std::stri
                                                    " certificates; at most ", kMaxCertificates,
                                                    " are read"));
   }
+  if (parsed.ok()) ParsedTexts::of_this_thread().keep(pem, *parsed);
   return parsed;
 }
 
 absl::StatusOr<crypto::KeyPtr> parse_key(std::string_view pem, const std::string& source) {
   if (absl::Status status = check_size(pem, source); !status.ok()) return status;
   return crypto::parse_private_key(pem, source);
-}
-
-absl::Status openssl_error(const std::string& tried) {
-  return absl::InternalError(absl::StrCat(tried, ": ", crypto::take_openssl_error()));
 }
 
 }  // namespace holdfast::pki
