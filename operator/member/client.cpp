@@ -1,84 +1,27 @@
 #include "operator/member/client.h"
 
-#include <grpcpp/grpcpp.h>
-
 #include <algorithm>
 #include <chrono>
 #include <functional>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "datastore/proto/rpc.grpc.pb.h"
+#include "operator/member/connection.h"
 #include "operator/member/page.h"
+#include "operator/member/stream_call.h"
 
 namespace holdfast::member {
 
 namespace {
 
-namespace pb = etcdserverpb;
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
 /// A key that nobody writes: reads of it prove a quorum and cost nothing.
 constexpr char kProbeKey[] = "\0holdfast.dev/probe";
-
-constexpr int kMaxAnswerBytes = 4 * 1024 * 1024;
-constexpr int kReconnectMilliseconds = 200;
-
-std::string target_of(const Endpoint& endpoint) {
-  const std::string& address = endpoint.address;
-  if (absl::StrContains(address, ':')) {
-    return absl::StrCat("ipv6:[", address, "]:", endpoint.port);
-  }
-  const bool numeric = address.find_first_not_of("0123456789.") == std::string::npos;
-  return absl::StrCat(numeric ? "ipv4:" : "dns:///", address, ":", endpoint.port);
-}
-
-std::shared_ptr<grpc::ChannelCredentials> credentials_of(const Endpoint& endpoint) {
-  if (!endpoint.tls) return grpc::InsecureChannelCredentials();
-  grpc::SslCredentialsOptions options;
-  options.pem_root_certs = endpoint.tls->ca_bundle_pem;
-  options.pem_cert_chain = endpoint.tls->certificate_pem;
-  options.pem_private_key = endpoint.tls->private_key_pem;
-  return grpc::SslCredentials(options);
-}
-
-std::shared_ptr<grpc::Channel> channel_to(const Endpoint& endpoint) {
-  grpc::ChannelArguments arguments;
-  if (endpoint.tls && !endpoint.server_name.empty()) {
-    arguments.SetSslTargetNameOverride(endpoint.server_name);
-  }
-  // A proxy of the environment is for the world outside, and a connection made with other
-  // certificates must not be reused.
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMilliseconds);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
-  return grpc::CreateCustomChannel(target_of(endpoint), credentials_of(endpoint), arguments);
-}
-
-std::string describe(const Endpoint& endpoint) {
-  return absl::StrCat("member ", endpoint.name, " at ", endpoint.address, " port ", endpoint.port);
-}
-
-/// The member's own words stay as they are; those of the connection say whose it is.
-absl::Status status_from(const grpc::Status& status, const Endpoint& endpoint) {
-  if (status.ok()) return absl::OkStatus();
-  const auto code = static_cast<absl::StatusCode>(status.error_code());
-  if (absl::StartsWith(status.error_message(), "etcdserver:")) {
-    return absl::Status(code, status.error_message());
-  }
-  return absl::Status(code, absl::StrCat(describe(endpoint), ": ", status.error_message()));
-}
-
-std::chrono::system_clock::time_point after(milliseconds timeout) {
-  return std::chrono::system_clock::now() + timeout;
-}
 
 Header header_from(const pb::ResponseHeader& header) {
   return {header.cluster_id(), header.member_id(), header.revision(), header.raft_term()};
@@ -163,10 +106,11 @@ class Pending {
 
   /// start(context, response, done) begins the call.
   template <class Start>
-  Pending(milliseconds timeout, const Start& start) {
-    context_.set_deadline(after(timeout));
-    start(&context_, &response_,
-          [done = done_](grpc::Status status) { done->set_value(std::move(status)); });
+  Pending(milliseconds timeout, const std::string& token, const Start& start) {
+    prepare(context_, timeout, token);
+    start(&context_, &response_, [done = done_](grpc::Status status) {
+      done->set_value({std::move(status), steady_clock::now()});
+    });
   }
   ~Pending() {
     if (answer_.valid()) answer_.wait();
@@ -174,94 +118,31 @@ class Pending {
   Pending(const Pending&) = delete;
   Pending& operator=(const Pending&) = delete;
 
-  absl::Status wait(const Endpoint& endpoint) { return status_from(answer_.get(), endpoint); }
+  absl::Status wait(const Endpoint& endpoint) {
+    Answer answer = answer_.get();
+    took_ = std::chrono::duration_cast<std::chrono::microseconds>(answer.at - began_);
+    return status_from(answer.status, endpoint);
+  }
   const Response& response() const { return response_; }
+  /// Once waited for.
+  std::chrono::microseconds took() const { return took_; }
 
  private:
+  struct Answer {
+    grpc::Status status;
+    steady_clock::time_point at;
+  };
+
+  const steady_clock::time_point began_ = steady_clock::now();
+  std::chrono::microseconds took_{0};
   grpc::ClientContext context_;
   Response response_;
   /// The callback's too: it may still be inside set_value when the waiter is gone.
-  std::shared_ptr<std::promise<grpc::Status>> done_ =
-      std::make_shared<std::promise<grpc::Status>>();
-  std::future<grpc::Status> answer_ = done_->get_future();
+  std::shared_ptr<std::promise<Answer>> done_ = std::make_shared<std::promise<Answer>>();
+  std::future<Answer> answer_ = done_->get_future();
 };
-
-/// A channel and the stubs on it.
-struct Line {
-  explicit Line(const Endpoint& endpoint)
-      : channel(channel_to(endpoint)),
-        kv(pb::KV::NewStub(channel)),
-        cluster(pb::Cluster::NewStub(channel)),
-        maintenance(pb::Maintenance::NewStub(channel)) {}
-
-  const std::shared_ptr<grpc::Channel> channel;
-  const std::unique_ptr<pb::KV::Stub> kv;
-  const std::unique_ptr<pb::Cluster::Stub> cluster;
-  const std::unique_ptr<pb::Maintenance::Stub> maintenance;
-};
-
-bool is_of_the_connection(const absl::Status& status) {
-  return !absl::StartsWith(status.message(), "etcdserver:") &&
-         (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status));
-}
 
 }  // namespace
-
-/// gRPC mends a broken channel only while some call waits on it, and here none does between two
-/// looks. So a line that failed is hung up, and the next call makes another at once.
-struct Client::Connection {
-  Connection(Endpoint where, Timeouts times) : endpoint(std::move(where)), timeouts(times) {}
-
-  std::shared_ptr<const Line> line() const {
-    const std::lock_guard<std::mutex> lock(mutex);
-    if (!current) current = std::make_shared<const Line>(endpoint);
-    return current;
-  }
-
-  void hang_up_after(const absl::Status& status, const std::shared_ptr<const Line>& used) const {
-    if (!is_of_the_connection(status)) return;
-    const std::lock_guard<std::mutex> lock(mutex);
-    if (current == used) current.reset();
-  }
-
-  /// One call of a read: call(line, context).
-  template <class Call>
-  absl::Status read(milliseconds timeout, const Call& call) const {
-    const std::shared_ptr<const Line> used = line();
-    return call_over(used, timeout, call);
-  }
-
-  /// One call of a change. Only once the connection stands, so that "cannot be reached" and "maybe
-  /// done" are told apart.
-  template <class Call>
-  absl::Status change(milliseconds timeout, const Call& call) const {
-    const std::shared_ptr<const Line> used = line();
-    if (!used->channel->WaitForConnected(after(timeouts.read))) {
-      const absl::Status unreachable = absl::UnavailableError(
-          absl::StrCat(describe(endpoint), " cannot be reached; nothing was sent"));
-      hang_up_after(unreachable, used);
-      return unreachable;
-    }
-    return after_sending_a_change(call_over(used, timeout, call));
-  }
-
-  const Endpoint endpoint;
-  const Timeouts timeouts;
-
- private:
-  template <class Call>
-  absl::Status call_over(const std::shared_ptr<const Line>& used, milliseconds timeout,
-                         const Call& call) const {
-    grpc::ClientContext context;
-    context.set_deadline(after(timeout));
-    absl::Status status = status_from(call(*used, &context), endpoint);
-    hang_up_after(status, used);
-    return status;
-  }
-
-  mutable std::mutex mutex;
-  mutable std::shared_ptr<const Line> current;
-};
 
 Client::Client(Endpoint endpoint, Timeouts timeouts)
     : connection_(std::make_unique<Connection>(std::move(endpoint), timeouts)) {
@@ -270,14 +151,22 @@ Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 
+void Client::rest() const {
+  connection_->hang_up();
+}
+
 const Endpoint& Client::endpoint() const {
   return connection_->endpoint;
 }
 
-Probe Client::probe(const ProbeOptions& options) const {
-  const Connection& to = *connection_;
+namespace {
+
+/// Everything asked side by side, with one token.
+Probe ask(const Client::Connection& to, const ProbeOptions& options, const std::string& token) {
   const std::shared_ptr<const Line> line = to.line();
   const milliseconds timeout = to.timeouts.read;
+  Probe probe;
+  probe.name = to.endpoint.name;
   const pb::StatusRequest status_request;
   const pb::RangeRequest linearizable = probe_read(false);
   const pb::RangeRequest serializable = probe_read(true);
@@ -285,7 +174,7 @@ Probe Client::probe(const ProbeOptions& options) const {
   const pb::MemberListRequest own_list = list_request(false);
   const pb::MemberListRequest confirmed_list = list_request(true);
 
-  Pending<pb::StatusResponse> status(timeout, [&](auto* context, auto* response, auto done) {
+  Pending<pb::StatusResponse> status(timeout, token, [&](auto* context, auto* response, auto done) {
     line->maintenance->async()->Status(context, &status_request, response, std::move(done));
   });
   const auto range = [&](const pb::RangeRequest& request) {
@@ -293,9 +182,9 @@ Probe Client::probe(const ProbeOptions& options) const {
       line->kv->async()->Range(context, &request, response, std::move(done));
     };
   };
-  Pending<pb::RangeResponse> quorum_read(timeout, range(linearizable));
-  Pending<pb::RangeResponse> local_read(timeout, range(serializable));
-  Pending<pb::AlarmResponse> alarms(timeout, [&](auto* context, auto* response, auto done) {
+  Pending<pb::RangeResponse> quorum_read(timeout, token, range(linearizable));
+  Pending<pb::RangeResponse> local_read(timeout, token, range(serializable));
+  Pending<pb::AlarmResponse> alarms(timeout, token, [&](auto* context, auto* response, auto done) {
     line->maintenance->async()->Alarm(context, &alarms_wanted, response, std::move(done));
   });
   const auto list = [&](const pb::MemberListRequest& request) {
@@ -303,12 +192,10 @@ Probe Client::probe(const ProbeOptions& options) const {
       line->cluster->async()->MemberList(context, &request, response, std::move(done));
     };
   };
-  Pending<pb::MemberListResponse> own(timeout, list(own_list));
+  Pending<pb::MemberListResponse> own(timeout, token, list(own_list));
   std::optional<Pending<pb::MemberListResponse>> confirmed;
-  if (options.confirmed_member_list) confirmed.emplace(timeout, list(confirmed_list));
+  if (options.confirmed_member_list) confirmed.emplace(timeout, token, list(confirmed_list));
 
-  Probe probe;
-  probe.name = to.endpoint.name;
   if (options.metrics_page && to.endpoint.metrics_port != 0) {
     probe.page = fetch_metrics_page(to.endpoint, timeout);
   }
@@ -319,6 +206,8 @@ Probe Client::probe(const ProbeOptions& options) const {
     to.hang_up_after(got, line);
   }
   probe.linearizable_read = quorum_read.wait(to.endpoint);
+  if (probe.linearizable_read.ok()) probe.linearizable_read_took = quorum_read.took();
+  probe.auth_enabled = !token.empty() || is_for_users_only(probe.linearizable_read);
   probe.serializable_read = local_read.wait(to.endpoint);
   if (const absl::Status got = alarms.wait(to.endpoint); got.ok()) {
     probe.alarms = alarms_answer(alarms.response());
@@ -332,6 +221,36 @@ Probe Client::probe(const ProbeOptions& options) const {
   };
   probe.member_list = listing(own, false);
   if (confirmed) probe.confirmed_member_list = listing(*confirmed, true);
+  to.reconsider(probe.linearizable_read, token);
+  return probe;
+}
+
+/// With a token if one is to be had. Else as nobody, or as whom our certificate names: that is
+/// enough for a status and for lists.
+Probe enter_and_ask(const Client::Connection& to, const ProbeOptions& options) {
+  const std::shared_ptr<const Line> line = to.line();
+  const absl::StatusOr<std::string> token = to.token(*line);
+  if (token.ok()) return ask(to, options, *token);
+  to.hang_up_after(token.status(), line);
+  Probe probe;
+  if (absl::IsUnavailable(token.status())) {
+    probe.name = to.endpoint.name;
+  } else {
+    probe = ask(to, options, "");
+  }
+  probe.signed_in = token.status();
+  return probe;
+}
+
+}  // namespace
+
+Probe Client::probe(const ProbeOptions& options) const {
+  Probe probe = enter_and_ask(*connection_, options);
+  const bool again = connection_->endpoint.session && probe.signed_in.ok() &&
+                     asks_for_token(probe.linearizable_read);
+  if (again) probe = enter_and_ask(*connection_, options);
+  probe.shut_out =
+      probe.refuses_us() || (probe.signed_in.ok() && is_for_users_only(probe.linearizable_read));
   return probe;
 }
 
@@ -378,6 +297,26 @@ absl::StatusOr<KeyValue> Client::get(const std::string& key, bool serializable) 
   return KeyValue{response.kvs(0).value(), response.kvs(0).mod_revision()};
 }
 
+absl::StatusOr<KeyPage> Client::read_keys(const std::string& from, std::int64_t limit) const {
+  pb::RangeRequest request;
+  request.set_key(from.empty() ? std::string(1, '\0') : from);
+  request.set_range_end(std::string(1, '\0'));  // to the end
+  request.set_limit(limit);
+  request.set_serializable(true);
+  pb::RangeResponse response;
+  const absl::Status status = connection_->read(
+      connection_->timeouts.maintenance,
+      [&](const Line& line, auto* context) { return line.kv->Range(context, request, &response); });
+  if (!status.ok()) return status;
+  KeyPage page;
+  for (const auto& pair : response.kvs()) {
+    page.keys += 1;
+    page.bytes += static_cast<std::int64_t>(pair.key().size() + pair.value().size());
+  }
+  if (response.more()) page.next = response.kvs().rbegin()->key() + '\0';
+  return page;
+}
+
 absl::StatusOr<KvHash> Client::hash_kv(std::int64_t revision) const {
   pb::HashKVRequest request;
   request.set_revision(revision);
@@ -389,6 +328,31 @@ absl::StatusOr<KvHash> Client::hash_kv(std::int64_t revision) const {
   if (!status.ok()) return status;
   return KvHash{header_from(response.header()), response.hash(), response.compact_revision(),
                 response.hash_revision()};
+}
+
+absl::Status Client::snapshot(const std::function<absl::Status(const SnapshotPiece&)>& take) const {
+  const std::shared_ptr<const Line> line = connection_->line();
+  const absl::StatusOr<std::string> token = connection_->token(*line);
+  if (!token.ok()) {
+    connection_->hang_up_after(token.status(), line);
+    return token.status();
+  }
+  pb::SnapshotResponse response;  // outlives the call, which may still be reading into it
+  StreamCall<pb::SnapshotResponse> call(
+      *token, connection_->timeouts.stall, [&](auto* context, auto* queue) {
+        return line->maintenance->AsyncSnapshot(context, pb::SnapshotRequest(), queue, nullptr);
+      });
+  while (call.next(&response)) {
+    SnapshotPiece piece;
+    if (response.has_header()) piece.header = header_from(response.header());
+    piece.remaining_bytes = response.remaining_bytes();
+    piece.bytes = response.blob();
+    if (absl::Status status = take(piece); !status.ok()) return status;
+  }
+  absl::Status status = status_from(call.finish(), connection_->endpoint);
+  connection_->reconsider(status, *token);
+  connection_->hang_up_after(status, line);
+  return status;
 }
 
 absl::StatusOr<ListedMember> Client::add_learner(const std::vector<std::string>& peer_urls) const {
@@ -454,9 +418,10 @@ absl::Status Client::put(const std::string& key, const std::string& value) const
   });
 }
 
-absl::Status Client::compact(std::int64_t revision) const {
+absl::Status Client::compact(std::int64_t revision, bool until_free) const {
   pb::CompactionRequest request;
   request.set_revision(revision);
+  request.set_physical(until_free);
   pb::CompactionResponse response;
   return connection_->change(connection_->timeouts.maintenance,
                              [&](const Line& line, auto* context) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -14,6 +15,16 @@ struct TlsMaterial {
   std::string private_key_pem;
 };
 
+/// Whom a cluster with auth knows us as.
+struct Credentials {
+  std::string user;
+  std::string password;
+
+  friend bool operator==(const Credentials&, const Credentials&) = default;
+};
+
+class Session;
+
 /// Where one member answers clients.
 struct Endpoint {
   std::string name;     ///< for messages, and for who is who in answers: the Pod's name
@@ -21,6 +32,9 @@ struct Endpoint {
   std::uint16_t port = 2379;
   std::string server_name;         ///< that the member's certificate must carry; empty: `address`
   std::optional<TlsMaterial> tls;  ///< none: plain HTTP/2
+  /// Who we are if the cluster has auth on, shared by its members' endpoints. Null: nobody, or whom
+  /// our certificate names.
+  std::shared_ptr<Session> session;
   std::uint16_t metrics_port = 2381;  ///< plain HTTP: health and metrics; 0: never asked
 };
 
@@ -31,6 +45,7 @@ struct Timeouts {
   /// worth more than our own deadline, which leaves the outcome unknown.
   std::chrono::milliseconds change{8000};
   std::chrono::milliseconds maintenance{60000};  ///< defragment, compact, hash
+  std::chrono::milliseconds stall{60000};        ///< between two pieces of a snapshot
 };
 
 }  // namespace holdfast::member

@@ -3,6 +3,7 @@
 #include <httplib.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 
@@ -38,9 +39,30 @@ std::optional<double> value_of(absl::string_view line) {
   return value;
 }
 
+void take_bucket(absl::string_view line, Buckets& buckets) {
+  const auto bound = label_of(line, "le");
+  const std::optional<double> count = value_of(line);
+  double seconds = 0;
+  if (bound && count && absl::SimpleAtod(*bound, &seconds)) buckets[seconds] = *count;
+}
+
+/// Of etcd's own metrics, which holdfast has by the same names.
+void take_etcd_line(absl::string_view line, MetricsPage& page) {
+  if (absl::StartsWith(line, "etcd_disk_wal_fsync_duration_seconds_bucket{")) {
+    take_bucket(line, page.wal_fsync);
+  } else if (absl::StartsWith(line, "etcd_disk_backend_commit_duration_seconds_bucket{")) {
+    take_bucket(line, page.backend_commit);
+  } else if (absl::StartsWith(line, "etcd_server_leader_changes_seen_total ")) {
+    const std::optional<double> count = value_of(line);
+    if (count && *count >= 0) page.leader_changes = static_cast<std::uint64_t>(*count);
+  }
+}
+
 void take_line(absl::string_view line, MetricsPage& page) {
   if (absl::StartsWith(line, "holdfast_build_info{")) {
     page.release = label_of(line, "release").value_or("");
+  } else if (absl::StartsWith(line, "holdfast_encryption_key_info{")) {
+    page.wrapping_key = label_of(line, "wrapping_key").value_or("");
   } else if (absl::StartsWith(line, "holdfast_tls_trusted_bundle_info{")) {
     const auto endpoint = label_of(line, "endpoint");
     const auto digest = label_of(line, "sha256");
@@ -59,11 +81,36 @@ void take_line(absl::string_view line, MetricsPage& page) {
 
 }  // namespace
 
+std::optional<double> quantile(double q, const Buckets& now, const Buckets& before) {
+  if (now.empty()) return std::nullopt;
+  const bool began_anew = before.empty() || before.rbegin()->second > now.rbegin()->second;
+  const auto since = [&](double bound, double count) {
+    const auto then = before.find(bound);
+    return began_anew || then == before.end() ? count : count - then->second;
+  };
+  const double total = since(now.rbegin()->first, now.rbegin()->second);
+  if (total <= 0) return std::nullopt;
+  double lower = 0;
+  double below = 0;
+  for (const auto& [bound, count] : now) {
+    const double at_most = since(bound, count);
+    if (at_most >= q * total) {
+      // Past the last bound all that is known is that it was exceeded.
+      if (std::isinf(bound) || at_most <= below) return lower;
+      return lower + (bound - lower) * (q * total - below) / (at_most - below);
+    }
+    lower = bound;
+    below = at_most;
+  }
+  return lower;
+}
+
 MetricsPage parse_metrics_page(std::string_view text) {
   MetricsPage page;
   for (const absl::string_view line :
        absl::StrSplit(absl::string_view(text.data(), text.size()), '\n')) {
     if (absl::StartsWith(line, "holdfast_")) take_line(line, page);
+    if (absl::StartsWith(line, "etcd_")) take_etcd_line(line, page);
   }
   return page;
 }

@@ -1,11 +1,9 @@
 #include "operator/member/client.h"
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -13,28 +11,15 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "operator/member/fleet.h"
+#include "tests/unit/member/eventually.h"
 #include "tests/unit/member/real_members.h"
 
 namespace holdfast::member {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-constexpr std::chrono::seconds kPatience{60};
-
-/// Asks again until it is so; fails with the last answer once patience is over.
-void eventually(const std::string& what, const std::function<absl::Status()>& is_so) {
-  const auto deadline = steady_clock::now() + kPatience;
-  absl::Status last = is_so();
-  while (!last.ok() && steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(milliseconds(20));
-    last = is_so();
-  }
-  EXPECT_TRUE(last.ok()) << what << ": " << last;
-}
 
 void wait_until_it_serves(const Client& client) {
   eventually("the member serves", [&] { return client.member_list(true).status(); });
@@ -213,6 +198,18 @@ TEST_F(SecuredMember, IsReachedByAddressUnderItsName) {
   ASSERT_TRUE(probe.page.ok()) << probe.page.status();
   EXPECT_EQ(probe.page->trusted_bundle_sha256.at("client").size(), 64U);
   EXPECT_TRUE(probe.page->certificate_not_after_seconds.has_value());
+}
+
+TEST_F(SecuredMember, IsAskedAgainAfterARest) {
+  const auto member = lone_member(material());
+  const Client client = member->client();
+  wait_until_it_serves(client);
+  for (int i = 0; i < 3; ++i) {
+    client.rest();
+    client.rest();
+    EXPECT_TRUE(client.probe().linearizable_read.ok());
+    EXPECT_TRUE(client.put("key", "value").ok()) << "a change finds a connection, too";
+  }
 }
 
 TEST_F(SecuredMember, IsNotBelievedUnderAnotherNameOrCaAndAsksForACertificate) {

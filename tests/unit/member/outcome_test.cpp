@@ -1,5 +1,7 @@
 #include "operator/member/outcome.h"
 
+#include <limits>
+
 #include "datastore/base/errors.h"
 #include "gtest/gtest.h"
 #include "operator/member/page.h"
@@ -61,9 +63,49 @@ TEST(MetricsPage, PicksOutReleaseBundlesAndTheEarliestEnd) {
       "holdfast_tls_certificate_not_after_seconds{certificate=\"cert-file\"} 1.8e+09\n"
       "holdfast_tls_certificate_not_after_seconds{certificate=\"peer-cert-file\"} 1.7e+09\n");
   EXPECT_EQ(page.release, "0.2.0");
+  EXPECT_EQ(page.wrapping_key, "") << "it is not encrypted";
   EXPECT_EQ(page.trusted_bundle_sha256.at("client"), "aa");
   EXPECT_EQ(page.trusted_bundle_sha256.at("peer"), "bb");
   EXPECT_EQ(page.certificate_not_after_seconds, 1'700'000'000);
+}
+
+TEST(MetricsPage, TellsTheKeyThatSealsTheVolume) {
+  const MetricsPage page = parse_metrics_page(
+      "holdfast_encryption_key_info{wrapping_key=\"0123456789abcdef\",data_key=\"00\"} 1\n");
+  EXPECT_EQ(page.wrapping_key, "0123456789abcdef");
+}
+
+TEST(MetricsPage, PicksOutWhatPeopleLookAt) {
+  const MetricsPage page = parse_metrics_page(
+      "etcd_server_leader_changes_seen_total 4\n"
+      "etcd_disk_wal_fsync_duration_seconds_bucket{le=\"0.001\"} 3\n"
+      "etcd_disk_wal_fsync_duration_seconds_bucket{le=\"+Inf\"} 4\n"
+      "etcd_disk_backend_commit_duration_seconds_bucket{le=\"0.002\"} 5\n");
+  EXPECT_EQ(page.leader_changes, 4U);
+  EXPECT_EQ(page.wal_fsync.size(), 2U);
+  EXPECT_EQ(page.wal_fsync.rbegin()->second, 4);
+  EXPECT_EQ(page.backend_commit.size(), 1U);
+}
+
+TEST(Quantile, IsOfWhatCameBetweenTwoReadings) {
+  constexpr double kEndless = std::numeric_limits<double>::infinity();
+  const Buckets before = {{0.1, 100}, {1.0, 100}, {kEndless, 100}};
+  const Buckets now = {{0.1, 100}, {1.0, 200}, {kEndless, 200}};
+  EXPECT_DOUBLE_EQ(*quantile(0.5, now, before), 0.55);
+  EXPECT_DOUBLE_EQ(*quantile(0.5, now, {}), 0.1);
+  EXPECT_EQ(quantile(0.5, now, now), std::nullopt);
+  EXPECT_EQ(quantile(0.5, {}, {}), std::nullopt);
+}
+
+TEST(Quantile, OfAProcessThatBeganAnewIsOfWhatItSaw) {
+  const Buckets before = {{0.1, 0}, {1.0, 500}};
+  const Buckets now = {{0.1, 10}, {1.0, 10}};
+  EXPECT_DOUBLE_EQ(*quantile(0.5, now, before), 0.05);
+}
+
+TEST(Quantile, PastTheLastBoundIsThatBound) {
+  constexpr double kEndless = std::numeric_limits<double>::infinity();
+  EXPECT_DOUBLE_EQ(*quantile(0.99, {{0.1, 1}, {kEndless, 100}}, {}), 0.1);
 }
 
 TEST(MetricsPage, BrokenOrForeignLinesArePassedOver) {
