@@ -74,11 +74,14 @@ std::vector<std::string> CertificateFacts::lacking(bool silent_too) const {
     const bool lacks = loaded.has_value() ? loaded->bundle_digest != digest : silent_too;
     if (lacks) who.push_back(to_string(Holder{Holder::Kind::kMember, member.ordinal}));
   }
-  if (anyone && side_.self.has_value() && !planted(CertificateMutant::kOperatorForgotten)) {
+  // Without a leaf of its own it dials nobody, and reads what stands once it has one.
+  const bool dials = side_.self.has_value() && side_.self->leaf.has_value();
+  if (dials && !planted(CertificateMutant::kOperatorForgotten)) {
     const std::optional<Loaded>& loaded = side_.self->loaded;
-    if (!loaded.has_value() || loaded->bundle_digest != digest) who.push_back("the operator");
+    const bool lacks = loaded.has_value() ? loaded->bundle_digest != digest : anyone;
+    if (lacks) who.push_back("the operator");
   }
-  if (anyone && applications_lack()) who.push_back("applications");
+  if (applications_lack()) who.push_back("applications");
   return who;
 }
 

@@ -146,8 +146,8 @@ CertificateDecision decide_ours(const CertificateFacts& facts, Seconds requested
 std::optional<Waiting> problem_of(const CertificateFacts& facts) {
   for (const auto& [holder, party] : facts.holders()) {
     if (!party->offer.problem.empty()) {
-      return Waiting{"IssuerNotReady", "the " + name_of(facts.which()) + " certificate for " +
-                                           to_string(holder) + ": " + party->offer.problem};
+      return Waiting{kIssuerNotReady, "the " + name_of(facts.which()) + " certificate for " +
+                                          to_string(holder) + ": " + party->offer.problem};
     }
   }
   return std::nullopt;

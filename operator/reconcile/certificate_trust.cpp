@@ -35,6 +35,21 @@ bool every_leaf_from(const CertificateFacts& facts, const Fingerprint& authority
   });
 }
 
+/// Once another issuer has taken over for good, our keys end.
+CertificateDecision decide_farewell(const CertificateFacts& facts) {
+  std::set<Fingerprint> ours;
+  for (const auto* each : {&facts.side().current, &facts.side().next}) {
+    if (each->has_value()) ours.insert((*each)->fingerprint);
+  }
+  const bool in_use =
+      meet(ours, facts.bundled()) || facts.target().empty() ||
+      std::any_of(facts.holders().begin(), facts.holders().end(), [&](const auto& each) {
+        return each.second->leaf.has_value() && meet(each.second->leaf->anchors, ours);
+      });
+  if (ours.empty() || in_use || !at_rest(facts)) return {};
+  return {DeleteAuthority{facts.which()}, {}};
+}
+
 /// The CAs without which some leaf that stands would not be trusted, as far as they are known.
 std::set<Fingerprint> needed_by_leaves(const CertificateFacts& facts,
                                        const std::set<Fingerprint>& trusted) {
@@ -82,7 +97,7 @@ std::optional<Waiting> holds_back_drop(const CertificateFacts& facts) {
 
 CertificateDecision decide_authority(const CertificateFacts& facts,
                                      const std::vector<RotationRequest>& requests) {
-  if (!facts.builtin()) return {};
+  if (!facts.builtin()) return decide_farewell(facts);
   const CertificateSide& side = facts.side();
   if (!side.current.has_value() && !side.next.has_value()) {
     return {CreateAuthority{facts.which(), false}, {}};

@@ -166,6 +166,9 @@ struct StepText {
   std::string operator()(const PromoteAuthority& step) const {
     return "promote " + name_of(step.side) + " CA " + step.next.substr(0, 8);
   }
+  std::string operator()(const DeleteAuthority& step) const {
+    return "delete our " + name_of(step.side) + " CA";
+  }
   std::string operator()(const DistributeBundle& step) const {
     return "distribute " + name_of(step.side) + " bundle " + set_text(step.authorities);
   }

@@ -28,6 +28,9 @@
 /// a CA leaves the bundle only when no leaf that stands or is shown needs it (rule 11).
 namespace holdfast::reconcile {
 
+/// Reason of waiting: the issuer has nothing for someone who needs it, or nothing usable.
+inline constexpr const char* kIssuerNotReady = "IssuerNotReady";
+
 /// SHA-256 of a certificate, in hexadecimal.
 using Fingerprint = std::string;
 
@@ -209,6 +212,11 @@ struct PromoteAuthority {
   Fingerprint next;
   friend bool operator==(const PromoteAuthority&, const PromoteAuthority&) = default;
 };
+/// Deletes the CA Secret, keys and all: another issuer has taken over, and no leaf of ours is left.
+struct DeleteAuthority {
+  api::Side side = api::Side::kClient;
+  friend bool operator==(const DeleteAuthority&, const DeleteAuthority&) = default;
+};
 /// Distributes exactly these CAs, in canonical form. Precondition: the bundle as it was seen.
 struct DistributeBundle {
   api::Side side = api::Side::kClient;
@@ -248,8 +256,9 @@ struct SetPeerScheme {
   friend bool operator==(const SetPeerScheme&, const SetPeerScheme&) = default;
 };
 
-using CertificateStep = std::variant<CreateAuthority, PromoteAuthority, DistributeBundle, IssueLeaf,
-                                     InstallLeaf, TellApplications, SetTlsMode, SetPeerScheme>;
+using CertificateStep =
+    std::variant<CreateAuthority, PromoteAuthority, DeleteAuthority, DistributeBundle, IssueLeaf,
+                 InstallLeaf, TellApplications, SetTlsMode, SetPeerScheme>;
 
 /// Where one side stands; what status and the condition TLSReady say.
 struct CertificateProgress {

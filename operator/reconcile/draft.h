@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,6 +18,7 @@ class Draft {
 
   const Facts facts;
   Plan plan;
+  std::optional<Waiting> held_back;
 
   Memory& memory() { return plan.memory; }
   const Wishes& wishes() const { return facts.wishes(); }
@@ -26,6 +28,11 @@ class Draft {
   void disrupt(Step step) { plan.disruptive = std::move(step); }
   void wait(std::string reason, std::string message) {
     plan.waiting = Waiting{std::move(reason), std::move(message)};
+  }
+  /// Something waits for the user or for a time, and nothing else waits for it: said if nothing
+  /// further down the ladder has more to say.
+  void hold_back(std::string reason, std::string message) {
+    held_back = Waiting{std::move(reason), std::move(message)};
   }
   void announce(std::string reason, std::string message) {
     plan.announcements.push_back({false, std::move(reason), std::move(message)});
@@ -40,10 +47,12 @@ class Draft {
     plan.memory.operation = Operation{.kind = kind, .ordinal = ordinal, .started_at = now()};
   }
   void finish() { plan.memory.operation.reset(); }
+  /// It came to its end: how often it had failed before is forgotten.
+  void succeed();
   /// Gives up on the operation for now: see Parked.
   void park(const std::string& why);
-  /// Whether this change was given up on, and neither have the wishes changed nor has the deadline
-  /// passed once more.
+  /// Whether this change was given up on, and neither have the wishes changed nor is it time to try
+  /// again.
   bool is_parked(Operation::Kind kind) const;
   /// The operation has had its time.
   bool is_overdue() const {
@@ -60,21 +69,31 @@ void plan_budget(Draft& draft);
 void plan_deletion(Draft& draft);
 void plan_hibernation(Draft& draft);
 void plan_bootstrap(Draft& draft);
+/// What HoldfastRestores ask for. True while one is under way: nothing else is planned then.
+bool plan_restore(Draft& draft);
 /// No ID is latched yet, and the cluster to join does not answer.
 void wait_for_joined_cluster(Draft& draft);
 /// Takes the joined cluster's own members out of it, as a request asks.
 void plan_finish_join(Draft& draft, const Request& request);
 void plan_repairs(Draft& draft);
+/// What is to be said of volumes; plans nothing.
+void plan_storage(Draft& draft);
 void plan_quorum_recovery(Draft& draft);
+/// Makes room where a member raises NOSPACE, and takes the alarm back once there is.
+void plan_space(Draft& draft);
+/// Says how long the store will last. Decides nothing.
+void plan_headroom(Draft& draft);
 /// Goes on with the operation in flight, if there is one. It may end, and the ladder goes on.
 void continue_operation(Draft& draft);
 void plan_replacement(Draft& draft);
 void plan_restart_of_absent(Draft& draft);
 void plan_fencing(Draft& draft);
+void plan_level(Draft& draft);
 void plan_growth(Draft& draft);
 void plan_rolling(Draft& draft);
 void plan_shrinking(Draft& draft);
 void plan_requests(Draft& draft);
+void plan_upkeep(Draft& draft);
 
 /// The steps of the operation in flight, by its kind.
 void continue_growth(Draft& draft, const Operation& operation);

@@ -55,13 +55,27 @@ bool Facts::is_caught_up(const Member& learner) const {
          furthest_.value - learner.answers->raft_index.value <= kSmallLagEntries;
 }
 
-bool Facts::all_healthy() const {
+namespace {
+
+/// Those that the user has fenced excepted.
+template <class Fine>
+bool all_but_fenced(const Facts& facts, const Fine& is_fine) {
   if (planted(Mutant::kNoHealthGate)) return true;
-  const auto fine = [this](const Member* member) {
-    return is_healthy(*member) || wishes().fenced.contains(member->ordinal);
+  const auto fine = [&](const Member* member) {
+    return is_fine(*member) || facts.wishes().fenced.contains(member->ordinal);
   };
-  return std::all_of(voters_.begin(), voters_.end(), fine) &&
-         std::all_of(learners_.begin(), learners_.end(), fine);
+  return std::all_of(facts.voters().begin(), facts.voters().end(), fine) &&
+         std::all_of(facts.learners().begin(), facts.learners().end(), fine);
+}
+
+}  // namespace
+
+bool Facts::all_healthy() const {
+  return all_but_fenced(*this, [this](const Member& member) { return is_healthy(member); });
+}
+
+bool Facts::all_take_part() const {
+  return all_but_fenced(*this, [this](const Member& member) { return takes_part(member); });
 }
 
 bool Facts::may_stop(const Member& voter) const {
@@ -90,6 +104,22 @@ bool Facts::is_doomed(const Member& member) const {
   return !member.volume || member.volume->lost || member.volume->deleting;
 }
 
+std::optional<api::EtcdLevel> Facts::agreed() const {
+  std::optional<api::EtcdLevel> newest;
+  for (const Member& member : seen_.members) {
+    if (member.registration && member.answers) newest = std::max(newest, member.answers->agreed);
+  }
+  return newest;
+}
+
+std::optional<api::EtcdLevel> Facts::lowering() const {
+  return leader_ == nullptr ? std::nullopt : leader_->answers->lowering;
+}
+
+bool Facts::is_above_wished_level() const {
+  return wishes().level && agreed() && *agreed() > *wishes().level;
+}
+
 bool Facts::is_outdated(const Member& member) const {
   return member.pod && member.pod->pod.hash != wishes().pod.hash;
 }
@@ -102,10 +132,11 @@ bool Facts::is_misplaced(const Member& member) const {
 const Member* Facts::successor_of(const Member* voter) const {
   const Member* best = nullptr;
   const auto rank = [this](const Member& member) {
-    return std::tuple(!is_doomed(member), !is_outdated(member), member.answers->raft_index);
+    return std::tuple(!is_doomed(member), is_healthy(member), !is_outdated(member),
+                      member.answers->raft_index);
   };
   for (const Member* other : voters_) {
-    if (other == voter || !is_healthy(*other)) continue;
+    if (other == voter || !takes_part(*other)) continue;
     if (best == nullptr || rank(*other) > rank(*best)) best = other;
   }
   return best;

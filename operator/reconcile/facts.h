@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "operator/reconcile/observed.h"
@@ -8,6 +9,10 @@ namespace holdfast::reconcile {
 
 /// How far a voter may be behind the furthest, in raft entries, and still count as taking part.
 inline constexpr std::uint64_t kSmallLagEntries = 5000;
+
+/// A NOSPACE alarm is taken back only below this share of the quota (rule 13): just below it the
+/// next write would raise it again.
+inline constexpr int kDisarmBelowPercent = 90;
 
 /// More than half of `voters`.
 constexpr int quorum_of(int voters) {
@@ -45,6 +50,9 @@ class Facts {
   /// Rule 1's gate: all that are registered are healthy, but those that the user has fenced.
   bool all_healthy() const;
 
+  /// The same, alarms aside: a full store holds no restart back, by which a larger quota comes.
+  bool all_take_part() const;
+
   /// Rule 5: whether a quorum takes part without this voter while it stays registered. Always so
   /// for one that takes no part; never for the only voter.
   bool may_stop(const Member& voter) const;
@@ -57,6 +65,12 @@ class Facts {
   /// Its data is lost or will be when its Pod ends: the volume is gone, unbound for good or being
   /// deleted.
   bool is_doomed(const Member& member) const;
+  /// The newest etcd version that a member has stored as agreed on; nothing if nobody says one.
+  std::optional<api::EtcdLevel> agreed() const;
+  /// The downgrade that is enabled, by the word of whoever leads.
+  std::optional<api::EtcdLevel> lowering() const;
+  /// Members have agreed on more than the release wished for can serve.
+  bool is_above_wished_level() const;
   /// Its Pod was made from another template than is wished for now.
   bool is_outdated(const Member& member) const;
   /// The volume is of another class than is wished for.

@@ -41,10 +41,14 @@ void take_lead(Draft& draft) {
 }  // namespace
 
 void wait_for_joined_cluster(Draft& draft) {
+  const Observed& seen = draft.facts.seen();
+  if (!seen.join_refusal.empty()) return draft.wait("JoinRefused", seen.join_refusal);
   draft.wait("JoinUnreachable",
-             "no quorum of the cluster to join answers at spec.bootstrap.join.endpoints; check the "
-             "endpoints, the Secrets that bootstrap.join names, and that network policies let the "
-             "operator reach them");
+             absl::StrCat("no quorum of the cluster to join answers at "
+                          "spec.bootstrap.join.endpoints; check the endpoints, the Secrets that "
+                          "bootstrap.join names, and that network policies let the operator reach "
+                          "them",
+                          seen.join_error.empty() ? "" : ": ", seen.join_error));
 }
 
 void plan_finish_join(Draft& draft, const Request& request) {

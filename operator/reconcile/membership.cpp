@@ -35,12 +35,23 @@ int wanted_voters(const Draft& draft) {
   return draft.wishes().replicas + (succession ? 1 : 0);
 }
 
+/// Kubernetes takes about this long to see that a node is silent. Until then it may put a new
+/// member on the very node that the old one was lost with.
+constexpr Seconds kNodeNoticed = 60;
+
 /// Another member takes part on the same template: that it is silent is not the template's fault,
 /// and a new member would not fail the same way.
 bool is_template_proven(const Facts& facts, const Member& silent) {
   return std::any_of(facts.voters().begin(), facts.voters().end(), [&](const Member* other) {
     return other != &silent && facts.takes_part(*other) && silent.pod->pod == other->pod->pod;
   });
+}
+
+/// Rule 1. While room is made, the missing member may be what keeps others from restarting with a
+/// larger quota: a full store holds nobody back then.
+bool may_grow(const Draft& draft) {
+  const bool makes_room = draft.plan.memory.space.making_room.has_value();
+  return makes_room ? draft.facts.all_take_part() : draft.facts.all_healthy();
 }
 
 /// A cluster that was joined is another's making: a learner's copy of it is compared before it may
@@ -85,7 +96,7 @@ bool is_dead(const Draft& draft, const Member& voter) {
   // Its Pod, too, has had its time: one that is yet to be made may bring it back.
   if (!voter.pod || !voter.absent_since || !is_template_proven(facts, voter)) return false;
   const Seconds since = std::max(*voter.absent_since, voter.pod->created_at);
-  return draft.now() - since > draft.wishes().progress_deadline_seconds;
+  return draft.now() - since > std::max(draft.wishes().progress_deadline_seconds, kNodeNoticed);
 }
 
 void plan_replacement(Draft& draft) {
@@ -131,7 +142,7 @@ void plan_growth(Draft& draft) {
   }
   if (static_cast<int>(facts.voters().size()) >= wanted_voters(draft)) return;
   if (draft.is_parked(Kind::kGrow)) return;
-  if (!facts.all_healthy()) {
+  if (!may_grow(draft)) {
     return draft.wait("WaitingForHealth", "a member is to be added once all others are healthy");
   }
   draft.begin(Kind::kGrow, draft.memory().next_ordinal);
@@ -148,13 +159,13 @@ void continue_growth(Draft& draft, const Operation& operation) {
   if (member == nullptr || !member->registration) {
     if (stuck) return draft.park("it could not be added, or did not catch up and was removed");
     // Nothing was begun yet that the others' health would not come before.
-    if (!facts.all_healthy()) return draft.finish();
+    if (!may_grow(draft)) return draft.finish();
     return draft.disrupt(AddLearner{operation.ordinal});
   }
   if (!member->registration->learner) {
     // As after a restart: one may leave in its stead once the Service leads to this one.
     const bool in_service = facts.is_healthy(*member) && member->pod->ready;
-    if (in_service || draft.is_overdue()) return draft.finish();
+    if (in_service || draft.is_overdue()) return draft.succeed();
     return draft.wait("WaitingForHealth",
                       absl::StrCat(name_of(member->ordinal), " was promoted and takes part soon"));
   }

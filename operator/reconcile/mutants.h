@@ -28,6 +28,9 @@ enum class Mutant : std::uint8_t {
   kHashIgnored,          // a copy of a joined cluster is promoted whatever its hash
   kStrangerLeads,        // rule 8: a stranger is removed while it leads
   kBudgetOfLive,         // rule 10: the budget follows the live voters alone
+  kRestoreBesideOld,     // members start from a backup while others still run on the old data
+  kDisarmedWhileFull,    // rule 13: a NOSPACE alarm is taken back before there is room
+  kLevelNotLowered,      // rule 15: an older release comes without asking the members first
 };
 
 }  // namespace holdfast::reconcile

@@ -43,6 +43,8 @@ void dispatch(Draft& draft, const Operation& operation) {
       return continue_move_leader(draft, operation);
     case Kind::kRecoverQuorum:
       return;  // its own decider, which needs no quorum
+    case Kind::kRestore:
+      return draft.finish();  // of one that nothing is remembered of any more
   }
 }
 

@@ -38,13 +38,19 @@ struct DeleteVolume {
 struct CreatePod {
   Ordinal ordinal = 0;
   Start start = Start::kJoin;
-  /// For Start::kJoin: the members to name in --initial-cluster, itself included.
+  /// For Start::kJoin: the members to name in --initial-cluster, itself included. For kRestored:
+  /// all that the cluster is made anew of.
   std::set<Ordinal> joining;
+  /// Of kRestored and kReturned: the HoldfastRestore's UID.
+  std::string restore = {};
   friend bool operator==(const CreatePod&, const CreatePod&) = default;
 };
 struct DeletePod {
   Ordinal ordinal = 0;
   std::string uid;
+  /// By eviction, so that a drain that is faster counts: only where the disruption budget has room
+  /// for it.
+  bool evict = false;
   friend bool operator==(const DeletePod&, const DeletePod&) = default;
 };
 struct AddLearner {
@@ -75,14 +81,44 @@ struct MoveLeader {
   MemberId to_id;
   friend bool operator==(const MoveLeader&, const MoveLeader&) = default;
 };
+/// Asks the members to agree on an older etcd version (etcd's Downgrade), so that an older release
+/// can take part. Takes nobody away.
+struct LowerVersion {
+  api::EtcdLevel to;
+  friend bool operator==(const LowerVersion&, const LowerVersion&) = default;
+};
+/// Takes that back.
+struct CancelLowering {
+  friend bool operator==(const CancelLowering&, const CancelLowering&) = default;
+};
+/// Gives a member's free pages back to the file system.
+struct Defragment {
+  Ordinal ordinal = 0;
+  friend bool operator==(const Defragment&, const Defragment&) = default;
+};
+/// Forgets what was overwritten at or before the revision, on all members.
+struct Compact {
+  std::int64_t revision = 0;
+  /// Answered only once the pages are free: somebody waits for them.
+  bool until_free = false;
+  friend bool operator==(const Compact&, const Compact&) = default;
+};
+/// Takes NOSPACE alarms back, so that writes are taken again.
+struct DisarmAlarm {
+  std::set<Ordinal> ordinals;
+  /// Of those, and of such that are members no more.
+  std::vector<MemberId> ids;
+  friend bool operator==(const DisarmAlarm&, const DisarmAlarm&) = default;
+};
 /// Lets the resource go: everything it made has ended.
 struct RemoveFinalizer {
   friend bool operator==(const RemoveFinalizer&, const RemoveFinalizer&) = default;
 };
 
-using Step = std::variant<CreateVolume, LatchVolume, GrowVolume, DeleteVolume, CreatePod, DeletePod,
-                          AddLearner, PromoteLearner, RemoveMember, RemoveStranger, MoveLeader,
-                          RemoveFinalizer>;
+using Step =
+    std::variant<CreateVolume, LatchVolume, GrowVolume, DeleteVolume, CreatePod, DeletePod,
+                 AddLearner, PromoteLearner, RemoveMember, RemoveStranger, MoveLeader, LowerVersion,
+                 CancelLowering, Defragment, Compact, DisarmAlarm, RemoveFinalizer>;
 
 /// Why nothing disruptive happens though something is wanted; the reason of a condition.
 struct Waiting {
@@ -92,6 +128,18 @@ struct Waiting {
   std::string message;
 
   friend bool operator==(const Waiting&, const Waiting&) = default;
+};
+
+/// When the store will be full.
+struct Headroom {
+  /// Too little was seen yet to tell.
+  bool known = false;
+  /// From now; nothing: not within what can be told.
+  std::optional<Seconds> full_in;
+  /// It has been less than kShortHeadroom, and is not well above it again. What is said of it.
+  std::optional<Waiting> is_short;
+
+  friend bool operator==(const Headroom&, const Headroom&) = default;
 };
 
 struct Announcement {
@@ -118,8 +166,14 @@ struct Plan {
   /// At most one step that changes who takes part.
   std::optional<Step> disruptive;
   std::optional<Waiting> waiting;
-  /// A volume that should be larger and can't be grown by its driver.
+  /// What is wrong with volumes, and what the user can do about it: one is full, or its driver
+  /// can't or won't give it the size that is wished for.
   std::optional<Waiting> storage;
+  /// Which volumes are on their way to that size, as a sentence; empty: none.
+  std::string growing;
+  /// A member raises NOSPACE: what is done about it, or what the user can do.
+  std::optional<Waiting> space;
+  Headroom headroom;
   std::vector<Announcement> announcements;
   std::vector<Finished> finished;
   /// Rule 10: minAvailable of the PodDisruptionBudget; none for a cluster of one.
@@ -128,8 +182,12 @@ struct Plan {
   Seconds look_again_seconds = 30;
 };
 
-/// One line that names a step and its member; used by transcripts, logs and events.
+/// One line that names a step and its member; used by transcripts and logs.
 std::string to_string(const Step& step);
+/// The same of a step that members carry out, as an event's reason and sentence: "LearnerPromoted",
+/// "member 1 has caught up and votes".
+std::string reason_of(const Step& step);
+std::string sentence_of(const Step& step);
 std::string to_string(Operation::Kind kind);
 
 /// The next pass's doings for what was seen. Pure: equal observations, equal plans.

@@ -21,6 +21,16 @@ void latch_joined(Draft& draft) {
                               " answers at spec.bootstrap.join.endpoints and is joined"));
 }
 
+/// In a restore the one ID gives way to the other, volume after volume; what no member will use
+/// again keeps whichever it has.
+bool may_differ(const Memory& memory, const Member& member) {
+  const Volume& volume = *member.volume;
+  if (memory.aside.contains(member.ordinal) || volume.lost || volume.deleting) return true;
+  const auto& restoring = memory.restoring;
+  return restoring && (volume.cluster_id == restoring->before ||
+                       (restoring->after && volume.cluster_id == restoring->after));
+}
+
 /// Rule 7: a volume's word counts before a member's, and both only where nothing is latched yet.
 void latch_cluster(Draft& draft) {
   Memory& memory = draft.memory();
@@ -29,7 +39,7 @@ void latch_cluster(Draft& draft) {
     if (!volume || !volume->ours || !volume->cluster_id) continue;
     if (planted(Mutant::kBootstrapOverVolume)) continue;
     if (!memory.cluster_id) memory.cluster_id = volume->cluster_id;
-    if (*memory.cluster_id != *volume->cluster_id) {
+    if (*memory.cluster_id != *volume->cluster_id && !may_differ(memory, member)) {
       draft.wait("ClusterIDMismatch",
                  absl::StrCat("the volume of ", name_of(member.ordinal), " belongs to cluster ",
                               hex(*volume->cluster_id), ", the others to ", hex(*memory.cluster_id),
@@ -49,6 +59,21 @@ void latch_cluster(Draft& draft) {
 
 }  // namespace
 
+namespace {
+
+void remember_schedules(Draft& draft) {
+  const Upkeep& wanted = draft.wishes().upkeep;
+  auto& since = draft.memory().upkeep.scheduled_since;
+  if (!wanted.scheduled) {
+    since.reset();
+  } else if (!since) {
+    since = draft.now();
+    if (!wanted.trouble.empty()) draft.warn("ScheduleNotFollowed", wanted.trouble);
+  }
+}
+
+}  // namespace
+
 void remember(Draft& draft) {
   Memory& memory = draft.memory();
   const Observed& seen = draft.facts.seen();
@@ -63,8 +88,10 @@ void remember(Draft& draft) {
       if (member.registration) memory.members.insert(member.ordinal);
     }
   }
+  remember_schedules(draft);
+  if (const auto agreed = draft.facts.agreed()) memory.agreed = agreed;
   const bool should_answer = memory.cluster_id && draft.wishes().replicas > 0;
-  if (seen.list_confirmed || !should_answer) {
+  if (seen.list_confirmed || !should_answer || seen.shut_out) {
     memory.quorum_lost_since.reset();
   } else if (!memory.quorum_lost_since) {
     memory.quorum_lost_since = seen.now;

@@ -43,15 +43,8 @@ void hold_volume(Draft& draft, const Member& member) {
   const Volume& volume = *member.volume;
   if (!volume.ours || volume.deleting || volume.lost) return;
   if (!volume.cluster_id) draft.repair(LatchVolume{member.ordinal, *cluster_id});
-  if (volume.requested_bytes >= draft.wishes().volume_bytes) return;
-  if (volume.can_grow) {
+  if (volume.requested_bytes < draft.wishes().volume_bytes && volume.can_grow) {
     draft.repair(GrowVolume{member.ordinal, draft.wishes().volume_bytes});
-  } else {
-    draft.plan.storage = Waiting{
-        "VolumeCannotGrow",
-        absl::StrCat("the storage class of ", name_of(member.ordinal),
-                     "'s volume does not allow expansion; name another class in "
-                     "spec.storage.storageClassName and members are replaced one at a time")};
   }
 }
 

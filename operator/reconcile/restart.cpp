@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <tuple>
 
-#include "absl/strings/str_cat.h"
+#include "operator/api/names.h"
+#include "operator/api/text.h"
 #include "operator/reconcile/draft.h"
 #include "operator/reconcile/mutants.h"
 
@@ -11,8 +13,20 @@ namespace {
 using Kind = Operation::Kind;
 using Update = Wishes::Update;
 
+/// Whether Kubernetes, too, would let one more go: it counts the Pods that are ready.
+bool has_room_in_budget(const Draft& draft) {
+  const auto& voters = draft.facts.voters();
+  const auto ready = std::count_if(voters.begin(), voters.end(), [](const Member* voter) {
+    return voter->pod && voter->pod->ready && !voter->pod->deleting;
+  });
+  return draft.plan.budget && ready > *draft.plan.budget;
+}
+
 void delete_pod(Draft& draft, const Member& member) {
-  draft.disrupt(DeletePod{member.ordinal, member.pod->uid});
+  // Past the deadline somebody else's budget is in the way, and no drain.
+  const bool evict =
+      draft.facts.takes_part(member) && has_room_in_budget(draft) && !draft.is_overdue();
+  draft.disrupt(DeletePod{member.ordinal, member.pod->uid, evict});
 }
 
 /// How long a member is silent before its Pod is given up for one of the present template.
@@ -24,21 +38,23 @@ bool was_silent_long(const Draft& draft, const Member& member) {
 
 /// Rules 1, 5 and 8 for one that takes part.
 bool may_go(const Facts& facts, const Member& member) {
-  return facts.all_healthy() && facts.may_stop(member) && can_do_without_leader(facts, member);
+  return facts.all_take_part() && facts.may_stop(member) && can_do_without_leader(facts, member);
 }
 
 bool may_update_now(Draft& draft) {
   const Wishes& wishes = draft.wishes();
   if (wishes.update == Update::kOnDelete) {
-    draft.wait("UpdateOnDelete", "members run an older template; delete their Pods to renew them");
+    draft.hold_back("UpdateOnDelete",
+                    "members run an older template; delete their Pods to renew them");
   } else if (wishes.update == Update::kSupervised && !wishes.approved) {
-    draft.wait("ApprovalNeeded",
-               "members are to restart for a new template; approve it by the annotation "
-               "holdfast.dev/approve-generation with the resource's generation");
-  } else if (!wishes.in_window) {
-    draft.wait("OutsideWindow", "members are to restart in the next maintenance window");
+    draft.hold_back(
+        "ApprovalNeeded",
+        api::str_cat("members are to restart for a new template; approve it by the annotation ",
+                     api::annotation::kApprovedGeneration, "=", wishes.generation));
+  } else if (!wishes.in_window && !draft.memory().space.making_room) {
+    draft.hold_back("OutsideWindow", "members are to restart in the next maintenance window");
   }
-  return !draft.is_settled();
+  return !draft.held_back;
 }
 
 }  // namespace
@@ -46,7 +62,7 @@ bool may_update_now(Draft& draft) {
 void begin_restart(Draft& draft, const Member& member, const std::string& why) {
   draft.begin(Kind::kRestart, member.ordinal);
   draft.memory().operation->pod_uid = member.pod->uid;
-  draft.announce("MemberRestarts", absl::StrCat(name_of(member.ordinal), " restarts: ", why));
+  draft.announce("MemberRestarts", api::str_cat(name_of(member.ordinal), " restarts: ", why));
   continue_restart(draft, *draft.memory().operation);
 }
 
@@ -91,7 +107,7 @@ bool move_leader_away(Draft& draft, const Member& member) {
 /// One that takes no part loses nothing by a Pod of the present template, and perhaps that is what
 /// it needs: it goes first, and waits for nobody's health.
 void plan_restart_of_absent(Draft& draft) {
-  if (draft.wishes().update == Update::kOnDelete) return;
+  if (draft.wishes().update == Update::kOnDelete || draft.facts.is_above_wished_level()) return;
   for (const Member& member : draft.facts.seen().members) {
     if (!member.registration || !draft.facts.is_outdated(member)) continue;
     if (draft.facts.takes_part(member) || member.pod->deleting) continue;
@@ -109,7 +125,7 @@ void plan_rolling(Draft& draft) {
                       "a restarted member did not become healthy; the others "
                       "keep their template until it is");
   }
-  if (!draft.facts.all_healthy()) {
+  if (!draft.facts.all_take_part()) {
     return draft.wait("WaitingForHealth", "the next restart waits until all members are healthy");
   }
   if (draft.facts.all_voters() > 1 &&
@@ -125,7 +141,7 @@ namespace {
 void end_old_pod(Draft& draft, const Member& member) {
   const Facts& facts = draft.facts;
   if (member.pod->deleting) {
-    return draft.wait("Restarting", absl::StrCat("the Pod of ", name_of(member.ordinal), " ends"));
+    return draft.wait("Restarting", api::str_cat("the Pod of ", name_of(member.ordinal), " ends"));
   }
   const bool alone = facts.all_voters() == 1 && facts.takes_part(member);
   if (!alone && facts.takes_part(member) && !may_go(facts, member)) return draft.finish();
@@ -144,13 +160,13 @@ void continue_restart(Draft& draft, const Operation& operation) {
   if (member == nullptr || !member->registration) return draft.finish();
   if (member->pod && member->pod->uid == operation.pod_uid) return end_old_pod(draft, *member);
   // Clients come through the Service, and the next may only go once it leads to this one again.
-  if (facts.is_healthy(*member) && (member->pod->ready || draft.is_overdue())) {
-    return draft.finish();
+  if (facts.takes_part(*member) && (member->pod->ready || draft.is_overdue())) {
+    return draft.succeed();
   }
   // The template has changed again, and a member that takes no part may have the new one at once.
   if (facts.is_outdated(*member) && !facts.takes_part(*member)) return draft.finish();
   if (draft.is_overdue()) return draft.park("its Pod is new, but it is not healthy");
-  draft.wait("Restarting", absl::StrCat(name_of(member->ordinal), " starts and catches up"));
+  draft.wait("Restarting", api::str_cat(name_of(member->ordinal), " starts and catches up"));
 }
 
 void plan_fencing(Draft& draft) {
@@ -158,12 +174,12 @@ void plan_fencing(Draft& draft) {
     const Member* member = draft.facts.find(ordinal);
     if (member == nullptr || !member->registration || !member->pod) continue;
     if (draft.facts.takes_part(*member) && !may_go(draft.facts, *member)) {
-      return draft.wait("CannotFence", absl::StrCat(name_of(ordinal),
+      return draft.wait("CannotFence", api::str_cat(name_of(ordinal),
                                                     " is fenced once all others are healthy "
                                                     "and a quorum takes part without it"));
     }
     draft.begin(Kind::kFence, ordinal);
-    draft.announce("MemberFenced", absl::StrCat(name_of(ordinal), " is fenced: its Pod ends"));
+    draft.announce("MemberFenced", api::str_cat(name_of(ordinal), " is fenced: its Pod ends"));
     return continue_fencing(draft, *draft.memory().operation);
   }
 }

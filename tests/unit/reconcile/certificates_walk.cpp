@@ -16,7 +16,11 @@ constexpr Seconds kNow = 1'000'000;
 constexpr Seconds kRequestedAt = 900'000;
 constexpr Seconds kOldCaIssuedAt = 100'000;
 constexpr Seconds kDuration = 90 * 86'400;
-constexpr int kTheirs = 7;  // the CA of an issuer that is not ours
+constexpr int kTheirs = 6;      // the CA of an issuer that is not ours
+constexpr int kTheirsNext = 7;  // the one that follows it
+// Who besides members holds a leaf, in offers and serials.
+constexpr int kSelf = kMaxMembers;
+constexpr int kApplication = kMaxMembers + 1;
 
 /// Sets of CAs as bits; CA n is bit n.
 using Mask = std::uint8_t;
@@ -37,6 +41,8 @@ struct Objects {
   bool app_trusts_fresh = false;
   bool app_leaf_fresh = false;
   bool app_exists = false;
+  /// By holder: the CA of what the issuer has ready; 0 if nothing.
+  std::array<std::uint8_t, kMaxMembers + 2> offer{};
 
   friend auto operator<=>(const Objects&, const Objects&) = default;
 };
@@ -59,7 +65,8 @@ struct World {
   std::uint8_t self_leaf = 0;
   Mask app_bundle = 0;
   std::uint8_t app_leaf = 0;
-  std::uint8_t made = 0;  // CAs so far
+  std::uint8_t made = 0;          // CAs so far
+  std::uint8_t issuer = kTheirs;  // the CA that the issuer signs with
   std::array<bool, kMaxMembers> registered{};
   bool tampered = false;
   Objects seen_objects;
@@ -119,14 +126,19 @@ class Walk {
  private:
   bool peers() const { return options_.side == api::Side::kPeer; }
   int slots() const { return options_.members + (options_.grows ? 1 : 0); }
-  bool theirs() const { return options_.beginning == Beginning::kIssuerLeaves; }
+  bool theirs() const { return options_.managed || options_.beginning == Beginning::kIssuerLeaves; }
+  /// At rest on what the issuer has given.
+  bool begins_theirs() const {
+    return options_.beginning == Beginning::kIssuerReturns ||
+           (options_.managed && options_.beginning == Beginning::kRotation);
+  }
 
   World first() const {
     World world;
     if (options_.beginning != Beginning::kNothing) {
-      const auto ca =
-          static_cast<std::uint8_t>(options_.beginning == Beginning::kIssuerReturns ? kTheirs : 1);
+      const auto ca = static_cast<std::uint8_t>(begins_theirs() ? kTheirs : 1);
       world.objects.current = 1;
+      if (options_.managed && begins_theirs()) offer_to_all(world);
       world.objects.bundle = bit(ca);
       for (int i = 0; i < options_.members; ++i) {
         world.objects.leaf[i] = ca;
@@ -143,9 +155,12 @@ class Walk {
     }
     if (options_.beginning == Beginning::kAuthorityLost) world.objects.current = 0;
     if (options_.beginning == Beginning::kBundleLost) world.objects.bundle = 0;
+    if (theirs() && !options_.managed) offer_to_all(world);
     see(world);
     return world;
   }
+
+  static void offer_to_all(World& world) { world.objects.offer.fill(world.issuer); }
 
   static void see(World& world) {
     world.seen_objects = world.objects;
@@ -165,12 +180,21 @@ class Walk {
     return world.objects.leaf[i] != 0 && (world.objects.bundle & bit(world.objects.leaf[i])) != 0;
   }
 
+  /// What comes with the offers to those who are there, or may come.
+  Mask offered(const Objects& seen) const {
+    Mask authorities = 0;
+    for (std::size_t holder = 0; theirs() && holder < seen.offer.size(); ++holder) {
+      const int ca = seen.offer.at(holder);
+      if (ca != 0 && (static_cast<int>(holder) < slots() || !peers())) authorities |= bit(ca);
+    }
+    return authorities;
+  }
+
   Mask known_authorities(const Objects& seen) const {
     Mask known = seen.bundle | seen.app_trusts;
     if (seen.current != 0) known |= bit(seen.current);
     if (seen.next != 0) known |= bit(seen.next);
-    if (theirs()) known |= bit(kTheirs);
-    return known;
+    return known | offered(seen);
   }
 
   Leaf leaf_of(const Objects& seen, int ca, int whose, bool due) const {
@@ -185,7 +209,8 @@ class Walk {
   Party party_of(const Objects& seen, int ca, int whose, bool due) const {
     Party party;
     if (ca != 0) party.leaf = leaf_of(seen, ca, whose, due);
-    if (theirs()) party.offer.leaf = leaf_of(seen, kTheirs, whose, false);
+    const int offer = theirs() ? seen.offer.at(static_cast<std::size_t>(whose)) : 0;
+    if (offer != 0) party.offer.leaf = leaf_of(seen, offer, whose, false);
     return party;
   }
 
@@ -202,14 +227,16 @@ class Walk {
     side.mode = api::TlsMode::kOn;
     if (seen.current != 0) side.current = authority_of(seen.current);
     if (seen.next != 0) side.next = authority_of(seen.next);
-    if (theirs()) side.offered_authorities = {ca_name(kTheirs)};
+    side.offered_authorities = names_of_mask(offered(seen));
     if (seen.bundle != 0) side.bundle = {names_of_mask(seen.bundle), digest_of(seen.bundle), true};
     for (int i = 0; i < slots(); ++i) side.members.push_back(member_of(world, i));
     if (!peers()) {
-      side.self = party_of(seen, seen.self_leaf, 8, false);
-      side.self->loaded = {digest_of(world.self_bundle), {serial_of(world.self_leaf, 8)}};
+      side.self = party_of(seen, seen.self_leaf, kSelf, false);
+      if (world.self_leaf != 0) {
+        side.self->loaded = {digest_of(world.self_bundle), {serial_of(world.self_leaf, kSelf)}};
+      }
       side.application.emplace();
-      side.application->party = party_of(seen, seen.app_leaf, 9, false);
+      side.application->party = party_of(seen, seen.app_leaf, kApplication, false);
       side.application->exists = seen.app_exists;
       side.application->trusts = names_of_mask(seen.app_trusts);
       side.application->trusts_since = seen.app_trusts_fresh ? kNow : 0;
@@ -221,8 +248,8 @@ class Walk {
     observed.client.wishes.enabled = observed.peer.wishes.enabled = false;
     observed.client.mode = observed.peer.mode = api::TlsMode::kOff;
     (peers() ? observed.peer : observed.client) = std::move(side);
-    if (options_.beginning == Beginning::kRotation ||
-        options_.beginning == Beginning::kBundleLost) {
+    if (!theirs() && (options_.beginning == Beginning::kRotation ||
+                      options_.beginning == Beginning::kBundleLost)) {
       observed.requests = {{"rotate", true, true, true, kRequestedAt}};
     }
     return observed;
@@ -256,6 +283,9 @@ class Walk {
     if (world.objects.current != seen.current || world.objects.next != seen.next) return;
     world.objects.current = world.objects.next;
     world.objects.next = 0;
+  }
+  void apply(const DeleteAuthority&, World& world) const {
+    world.objects.current = world.objects.next = 0;
   }
   void apply(const DistributeBundle& step, World& world) const {
     if (world.objects.bundle != world.seen_objects.bundle) return;
@@ -291,7 +321,16 @@ class Walk {
     if (world.objects.current != ca && world.objects.next != ca) return;  // the key is gone
     put_leaf(step.holder, ca, world);
   }
-  void apply(const InstallLeaf& step, World& world) const { put_leaf(step.holder, kTheirs, world); }
+  void apply(const InstallLeaf& step, World& world) const {
+    const std::uint8_t offer = world.objects.offer.at(slot_of(step.holder));
+    if (serial_of(offer, static_cast<int>(slot_of(step.holder))) != step.serial) return;
+    put_leaf(step.holder, offer, world);
+  }
+  static std::size_t slot_of(const Holder& holder) {
+    if (holder.kind == Holder::Kind::kOperator) return kSelf;
+    if (holder.kind == Holder::Kind::kApplication) return kApplication;
+    return static_cast<std::size_t>(holder.ordinal);
+  }
   void apply(const TellApplications& step, World& world) const {
     Objects& now = world.objects;
     if (now.app_trusts != world.seen_objects.app_trusts) return;
@@ -323,14 +362,29 @@ class Walk {
       also([](World& w) { w.objects.current = w.objects.next = 0, w.tampered = true; });
     }
     for (int i = 0; i < slots(); ++i) add_member_events(world, i, also);
+    if (options_.managed) add_issuer_events(also);
     if (!peers()) {
       also([](World& w) { w.self_bundle = w.objects.bundle; });
-      also([](World& w) { w.self_leaf = w.objects.self_leaf; });
+      also([](World& w) {
+        if (w.self_leaf == 0) w.self_bundle = w.objects.bundle;  // it dials nobody before
+        w.self_leaf = w.objects.self_leaf;
+      });
       also([](World& w) { w.app_bundle = w.objects.app_trusts; });
       also([](World& w) { w.app_leaf = w.objects.app_leaf; });
       also([](World& w) { pass_grace(w); });
     }
     return next;
+  }
+
+  template <class Also>
+  void add_issuer_events(const Also& also) const {
+    also([](World& w) { w.issuer = kTheirsNext; });
+    for (int i = 0; i < slots(); ++i) also([i](World& w) { issue_anew(w, i); });
+    if (peers()) return;
+    for (const int client : {kSelf, kApplication}) also([=](World& w) { issue_anew(w, client); });
+  }
+  static void issue_anew(World& w, int holder) {
+    w.objects.offer.at(static_cast<std::size_t>(holder)) = w.issuer;
   }
 
   /// The grace of applications is as long as it takes them.
@@ -372,7 +426,9 @@ class Walk {
       if (members.pod[i] != PodState::kUp) continue;
       if (!peers()) {
         demand(world, members.bundle[i], world.self_leaf, "a member does not trust the operator");
-        demand(world, world.self_bundle, members.leaf[i], "the operator does not trust a member");
+        if (world.self_leaf != 0) {
+          demand(world, world.self_bundle, members.leaf[i], "the operator does not trust a member");
+        }
         demand(world, members.bundle[i], world.app_leaf, "a member does not trust applications");
         demand(world, world.app_bundle, members.leaf[i], "applications do not trust a member");
         continue;
@@ -391,24 +447,31 @@ class Walk {
 
   bool at_goal(const World& world) const {
     const Objects& now = world.objects;
-    const int wanted = theirs() ? kTheirs : now.current;
+    const int wanted = theirs() ? world.issuer : now.current;
     if (now.next != 0 || now.bundle != bit(wanted)) return false;
+    if (theirs() && now.current != 0) return false;
     if (!peers() && (now.self_leaf != wanted || now.app_leaf != wanted || !now.app_exists ||
                      now.app_trusts != bit(wanted))) {
       return false;
     }
-    const bool rotated =
-        options_.beginning != Beginning::kRotation && options_.beginning != Beginning::kBundleLost
-            ? true
-            : wanted > 1;
+    const bool rotates = !theirs() && (options_.beginning == Beginning::kRotation ||
+                                       options_.beginning == Beginning::kBundleLost);
+    const bool rotated = !rotates || wanted > 1;
     return rotated && std::all_of(now.leaf.begin(), now.leaf.begin() + slots(),
                                   [&](std::uint8_t leaf) { return leaf == wanted; });
   }
 
   /// Nothing fails any more: everything that stands is loaded and seen.
   void heal(World& world) const {
+    if (options_.managed) offer_to_all(world);
     for (int i = 0; i < slots(); ++i) {
-      if (may_start(world, i)) start_pod(world, i);
+      if (may_start(world, i)) {
+        start_pod(world, i);
+      } else if (world.members.pod[i] != PodState::kNone) {
+        // A container comes back with what its Pod has mounted, and the bundle is mounted alone.
+        world.members.pod[i] = PodState::kUp;
+        world.members.bundle[i] = world.objects.bundle;
+      }
     }
     if (!peers()) {
       world.self_bundle = world.objects.bundle;
@@ -458,7 +521,7 @@ class Walk {
       text += "; member " + std::to_string(i) + " leaf " + std::to_string(now.leaf[i]) + " pod " +
               std::to_string(static_cast<int>(world.members.pod[i])) + " shows " +
               std::to_string(world.members.leaf[i]) + " trusts " +
-              std::to_string(world.members.bundle[i]);
+              std::to_string(world.members.bundle[i]) + " offered " + std::to_string(now.offer[i]);
     }
     return text;
   }

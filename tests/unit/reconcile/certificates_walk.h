@@ -24,6 +24,9 @@ struct WalkOptions {
   api::Side side = api::Side::kPeer;
   Beginning beginning = Beginning::kRotation;
   int members = 2;
+  /// Certificates come from an issuer that has a Secret for each holder, as cert-manager does: it
+  /// fills and renews them one by one, in any order, and its own CA changes once, at any time.
+  bool managed = false;
   /// One more member may join at any time.
   bool grows = false;
   /// Leaves come to need renewal at any time.

@@ -95,8 +95,45 @@ inline void finish_join(World& world) {
   world.requests.push_back({"finish-join", Request::Kind::kFinishJoin, {}, kNow - 1});
 }
 
+/// A HoldfastRestore whose backup is proved.
+inline void restore(World& world) {
+  world.restores.push_back({.name = "the-restore", .uid = kRestoreUid, .created_at = kNow - 1});
+}
+inline void undo(World& world) {
+  for (RestoreWish& wish : world.restores) wish.undo = true;
+}
+inline void expire(World& world) {
+  for (RestoreWish& wish : world.restores) wish.expired = true;
+}
+inline void delete_restore(World& world) {
+  for (RestoreWish& wish : world.restores) wish.deleting = true;
+}
+/// Without its finalizer.
+inline void lose_restore(World& world) {
+  world.restores.clear();
+}
+/// Whatever else happens, the status stays.
+inline World remembering(World world) {
+  world.never_forgets = true;
+  return world;
+}
+
+/// Old revisions are not what fills them, and the quota may be raised.
+inline World full_of_keys() {
+  World world = full();
+  world.compaction_helps = false;
+  world.wishes.space.max_quota_bytes = std::int64_t{150} << 20;
+  return world;
+}
+
 inline void new_template(World& world) {
   world.wishes.pod.hash = "template-2";
+}
+inline void old_template(World& world) {
+  world.wishes.pod.hash = "template-1";
+}
+inline void to_zero(World& world) {
+  world.wishes.replicas = 0;
 }
 inline void to_one(World& world) {
   world.wishes.replicas = 1;
@@ -106,6 +143,13 @@ inline void to_three(World& world) {
 }
 inline void to_five(World& world) {
   world.wishes.replicas = 5;
+}
+
+/// Three, and something is asked for.
+inline World running_and(void (*change)(World&)) {
+  World world = remembering(running(3));
+  change(world);
+  return world;
 }
 
 }  // namespace holdfast::reconcile

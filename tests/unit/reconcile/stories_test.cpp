@@ -72,6 +72,16 @@ TEST(Stories, Shrinking) {
 TEST(Stories, Rolling) {
   expect_story("roll-3", after(running(3), new_template));
 }
+TEST(Stories, Downgrade) {
+  expect_story("downgrade-3", after(running_newer(3), new_template));
+}
+TEST(Stories, DowngradeTakenBack) {
+  World half_way = after(running_newer(3), new_template);
+  half_way.agreed = half_way.lowering = 7;
+  half_way.memory.agreed = half_way.memory.lowering = api::EtcdLevel{3, 7};
+  half_way.at(2).pod->generation = 2;
+  expect_story("downgrade-taken-back", after(half_way, old_template));
+}
 TEST(Stories, RollingOfOneIsAnnounced) {
   expect_story("roll-1", after(running(1), new_template));
 }
@@ -132,6 +142,33 @@ TEST(Stories, RecoveryAskedFor) {
 }
 TEST(Stories, Fencing) {
   expect_story("fence-leader", after(running(3), [](World& world) { world.wishes.fenced = {0}; }));
+}
+
+TEST(Stories, Restore) {
+  expect_story("restore-3", running_and(restore));
+}
+TEST(Stories, RestoreOfALostQuorum) {
+  World lost = quorum_lost();
+  lost.wishes.auto_quorum_recovery = false;
+  expect_story("restore-quorum-lost", after(lost, restore));
+}
+TEST(Stories, RestoreUndone) {
+  World world = running_and(restore);
+  world.cluster = 1;
+  world.memory.cluster_id = ClusterId{0xdef};
+  world.memory.restoring = Restoring{.name = "the-restore",
+                                     .uid = kRestoreUid,
+                                     .step = Restoring::Step::kRestored,
+                                     .members = {0, 1, 2},
+                                     .voters_before = 3,
+                                     .before = ClusterId{0xabc},
+                                     .after = ClusterId{0xdef}};
+  for (Node& node : world.nodes) {
+    node.disk->data = node.disk->latched_for = 1;
+    node.disk->kept = node.was_registered = node.was_started = true;
+    node.pod->start = Start::kRestored;
+  }
+  expect_story("restore-undone", after(world, undo));
 }
 
 TEST(Stories, Join) {

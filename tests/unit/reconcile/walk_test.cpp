@@ -57,6 +57,31 @@ TEST(Walk, RollingOfOne) {
   expect_safe(running(1), {new_template});
 }
 
+TEST(Walk, DowngradeOfThree) {
+  expect_safe(with_faults(running_newer(3), 1), {new_template});
+}
+TEST(Walk, DowngradeTakenBack) {
+  expect_safe(running_newer(3), {new_template, old_template});
+}
+TEST(Walk, DowngradeWhileGrowing) {
+  expect_safe(running_newer(1), {new_template, to_three});
+}
+TEST(Walk, DowngradeOfAHibernatedCluster) {
+  World start = running_newer(3);
+  start.wishes.replicas = 0;
+  expect_safe(start, {new_template, to_three});
+}
+
+TEST(Walk, FullOfOldRevisions) {
+  expect_safe(with_faults(remembering(full()), 1));
+}
+TEST(Walk, FullOfKeys) {
+  expect_safe(remembering(full_of_keys()));
+}
+TEST(Walk, FullWhileGrowing) {
+  expect_safe(undisturbed(full()), {to_five});
+}
+
 TEST(Walk, RollingWhileGrowing) {
   expect_safe(running(1), {new_template, to_three});
 }
@@ -107,6 +132,38 @@ TEST(Walk, JoinThenFinish) {
 }
 TEST(Walk, FinishOfAJoin) {
   expect_safe(with_faults(joined(), 1), {finish_join});
+}
+TEST(Walk, RestoreOfOne) {
+  expect_safe(remembering(with_faults(running(1), 1)), {restore, undo});
+}
+TEST(Walk, RestoreOfThree) {
+  expect_safe(undisturbed(remembering(with_faults(running(3), 1))), {restore});
+}
+TEST(Walk, RestoreOfThreeUndone) {
+  expect_safe(undisturbed(running_and(restore)), {undo});
+}
+TEST(Walk, RestoreOfThreeExpires) {
+  expect_safe(undisturbed(running_and(restore)), {expire});
+}
+TEST(Walk, RestoreOfThreeIsDeleted) {
+  expect_safe(undisturbed(running_and(restore)), {delete_restore});
+}
+TEST(Walk, RestoreOfThreeIsForceDeleted) {
+  expect_safe(undisturbed(running_and(restore)), {lose_restore});
+}
+TEST(Walk, RestoreWhileGrowing) {
+  expect_safe(undisturbed(remembering(running(1))), {to_three, restore});
+}
+TEST(Walk, RestoreWhileRolling) {
+  expect_safe(undisturbed(remembering(running(3))), {new_template, restore});
+}
+TEST(Walk, RestoreThenHibernationAndBack) {
+  expect_safe(undisturbed(running_and(restore)), {to_zero, to_three});
+}
+TEST(Walk, RestoreOfALostQuorum) {
+  World start = remembering(quorum_lost());
+  start.wishes.auto_quorum_recovery = false;
+  expect_safe(start, {restore, undo});
 }
 TEST(Walk, StatusLost) {
   expect_safe(forgotten(running(3)));

@@ -14,6 +14,7 @@
 namespace holdfast::reconcile {
 
 inline constexpr Seconds kNow = 1'000'000;
+inline constexpr const char* kRestoreUid = "restore-uid";
 
 struct Process {
   enum class State : std::uint8_t { kStarting, kRunning, kEnding };
@@ -34,6 +35,11 @@ struct Disk {
   bool deleting = false;
   bool has_data = false;
   bool other_class = false;
+  /// Which cluster it is latched for, and whose data it holds: the first, or the restored one.
+  int latched_for = 0;
+  int data = 0;
+  /// The first cluster's data lies beside the restored one's.
+  bool kept = false;
   friend bool operator==(const Disk&, const Disk&) = default;
 };
 
@@ -50,11 +56,19 @@ struct Node {
   bool broken = false;
   /// It is cut off from the others for a while, and answers for itself alone.
   bool cut = false;
+  /// Its store is at its quota; what a defragmentation would free; it raises NOSPACE.
+  bool full = false;
+  bool has_free_pages = false;
+  bool alarm = false;
   /// Its log is shorter than others'.
   bool behind = false;
   bool silent_long = false;
   /// What it has stored is not what the leader has.
   bool differs = false;
+  /// In the first cluster's list, while the restored one is there.
+  bool was_registered = false;
+  bool was_learner = false;
+  bool was_started = false;
   friend bool operator==(const Node&, const Node&) = default;
 };
 
@@ -70,6 +84,9 @@ struct World {
   Wishes wishes;
   Memory memory;
   std::vector<Request> requests;
+  std::vector<RestoreWish> restores;
+  /// Whose list `nodes` tells of: the first cluster's, or the restored one's.
+  int cluster = 0;
   std::vector<Node> nodes;  ///< ascending
   std::vector<Outsider> strangers;
   std::set<Ordinal> ever;  ///< ordinals that ever had a volume
@@ -82,6 +99,17 @@ struct World {
   int faults_left = 0;
   /// The only fault is that status is lost.
   bool only_forgets = false;
+  /// It is not.
+  bool never_forgets = false;
+  /// Of template 1 the members announce etcd 3.8, of the others 3.7.
+  bool goes_down = false;
+  /// 3.x: what the members have agreed on, and the downgrade that is enabled (0: none).
+  int agreed = 7;
+  int lowering = 0;
+  /// Stores may be full. A compaction frees pages; of template 2, which comes with a larger quota,
+  /// no store is full.
+  bool fills = false;
+  bool compaction_helps = true;
   /// How often a walk may let every deadline pass beside other events.
   int delays_left = 1;
   /// A rule that the world's own events saw broken: two clusters of one name.
@@ -94,6 +122,11 @@ struct World {
   const Node* find(Ordinal ordinal) const { return const_cast<World*>(this)->find(ordinal); }
   Node& at(Ordinal ordinal);
 
+  /// 3.x of what Pods of a template announce.
+  int level_of(int generation) const { return goes_down && generation == 1 ? 8 : 7; }
+  /// As observe/ resolves them: the running template until members of the wished one could start.
+  Wishes resolved() const;
+  bool all_up() const;
   bool is_up(const Node& node) const;
   /// Its process runs on its data, whoever it reaches.
   bool runs(const Node& node) const;
@@ -133,8 +166,13 @@ World running(int voters);
 World joining(int replicas);
 /// It has been joined, and its own members are there still.
 World joined();
+/// Three whose stores are full, an alarm is raised.
+World full();
 /// Nothing but the declaration.
 World declared(int replicas);
+
+/// Of a release that announces etcd 3.8, healthy.
+World running_newer(int voters);
 
 /// At rest: as many voters as wished for, all up, on the present template and class.
 bool is_goal(const World& world);

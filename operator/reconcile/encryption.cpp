@@ -1,0 +1,166 @@
+#include "operator/reconcile/encryption.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "operator/reconcile/draft.h"
+
+namespace holdfast::reconcile {
+namespace {
+
+using Keys = std::vector<KeyName>;
+
+bool contains(const Keys& keys, const KeyName& key) {
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+bool contains_all(const Keys& keys, const Keys& all) {
+  return std::all_of(all.begin(), all.end(),
+                     [&](const KeyName& key) { return contains(keys, key); });
+}
+
+Waiting because(std::string reason, std::string message) {
+  return {std::move(reason), std::move(message)};
+}
+
+/// The key in front: of the user's Secret, else of what members have.
+KeyName key_to_use(const EncryptionObserved& seen) {
+  if (!seen.wanted_keys.empty()) return seen.wanted_keys.front();
+  if (!seen.given_keys.empty()) return seen.given_keys.front();
+  return seen.known_keys.empty() ? KeyName() : seen.known_keys.front();
+}
+
+/// Whether a volume may be sealed by a key that is not among those wanted now. A member that runs
+/// would change over all the same; one that doesn't could never start again.
+bool would_shut_out(const EncryptionObserved& seen) {
+  if (!seen.begun || contains_all(seen.wanted_keys, seen.known_keys)) return false;
+  return !seen.members.empty();
+}
+
+/// What the wanted Secret lacks, or the step that mends it; nothing: it can be used.
+bool plan_secret(const EncryptionObserved& seen, EncryptionPlan& plan) {
+  if (!seen.secret_exists && !seen.secret_is_named) {
+    if (!seen.given_keys.empty() && seen.given_exists) {
+      plan.step = BringBackKeys{};
+    } else if (seen.begun) {
+      plan.waiting = because(
+          "KeysLost",
+          absl::StrCat("Secrets ", seen.secret, " and ", seen.given_secret,
+                       " are gone, and with them the keys of the members' volumes (",
+                       absl::StrJoin(seen.known_keys, ", "), "): make ", seen.secret,
+                       " again from a copy; until then members run on as they are, and none is "
+                       "restarted or replaced"));
+    } else {
+      plan.step = GenerateKeys{};
+    }
+    return true;
+  }
+  if (!seen.secret_exists) {
+    plan.waiting = because(
+        "KeySecretMissing",
+        absl::StrCat("there is no Secret ", seen.secret,
+                     " (spec.encryptionAtRest.secretRef), or the operator may not read it; make it "
+                     "with a key that `openssl rand -hex 32` prints. Members go on with the keys "
+                     "that they have"));
+    return true;
+  }
+  if (seen.secret_problem.empty()) return false;
+  plan.waiting = because("KeySecretUnusable", seen.secret_problem);
+  return true;
+}
+
+/// The wanted keys, and those from before for as long as a volume may need them.
+Keys keys_to_give(const EncryptionObserved& seen, bool all_use_it) {
+  Keys keys = seen.wanted_keys;
+  if (all_use_it && seen.begun && !seen.keeps_old_data) {
+    return keys;
+  }
+  for (const KeyName& key : seen.given_keys) {
+    if (!contains(keys, key)) keys.push_back(key);
+  }
+  return keys;
+}
+
+Waiting wait_for_members(const EncryptionObserved& seen, const EncryptionPlan& plan) {
+  std::vector<std::string> names;
+  bool plain = false;
+  for (const SealedMember& member : seen.members) {
+    if (member.uses == plan.key) continue;
+    names.push_back(name_of(member.ordinal));
+    plain = plain || member.uses.empty();
+  }
+  if (plain) {
+    return because(kSealing, absl::StrCat("not known to write with key ", plan.key,
+                                          " yet, which each does from its restart on: ",
+                                          absl::StrJoin(names, ", ")));
+  }
+  return because(kKeyChanging,
+                 absl::StrCat("do not use key ", plan.key,
+                              " yet, and the one before is kept until they do, some minutes at "
+                              "most: ",
+                              absl::StrJoin(names, ", ")));
+}
+
+void plan_keys(const EncryptionObserved& seen, EncryptionPlan& plan) {
+  if (!seen.given_exists && would_shut_out(seen)) {
+    plan.waiting =
+        because("KeysLost", absl::StrCat("Secret ", seen.given_secret,
+                                         ", which members mount, is gone, and Secret ", seen.secret,
+                                         " does not have all keys that volumes may be sealed by (",
+                                         absl::StrJoin(seen.known_keys, ", "),
+                                         "): add those before to it, below the first"));
+    return;
+  }
+  Keys keys = keys_to_give(seen, plan.behind.empty());
+  if (keys.size() > kMostKeys) {
+    plan.waiting = because(
+        "TooManyKeys", absl::StrCat("members would be given ", keys.size(), " keys, and may have ",
+                                    kMostKeys, ": leave in Secret ", seen.secret,
+                                    " the one to be used, and wait until all members use it"));
+  } else if (!seen.given_exists || keys != seen.given_keys) {
+    plan.step = GiveKeys{std::move(keys)};
+  } else if (!plan.behind.empty()) {
+    plan.waiting = wait_for_members(seen, plan);
+  }
+}
+
+}  // namespace
+
+EncryptionPlan plan_encryption(const EncryptionObserved& seen) {
+  EncryptionPlan plan;
+  if (!seen.wanted && !seen.begun) return plan;
+  plan.key = key_to_use(seen);
+  for (const SealedMember& member : seen.members) {
+    if (member.uses.empty() || member.uses != plan.key) plan.behind.push_back(member.ordinal);
+  }
+  if (seen.deleting || seen.paused) return plan;
+  if (!plan_secret(seen, plan)) plan_keys(seen, plan);
+  if (!seen.wanted && !plan.step && !plan.waiting) {
+    plan.waiting = because(
+        "CannotBeTurnedOff",
+        "spec.encryptionAtRest was removed, and members can't write in the clear what they have "
+        "sealed: they go on as before. Set it again; for a cluster without it, take a "
+        "HoldfastBackup and begin another with bootstrap.restore");
+  }
+  return plan;
+}
+
+namespace {
+
+struct Name {
+  std::string operator()(const GenerateKeys& /*step*/) const { return "GenerateKeys"; }
+  std::string operator()(const BringBackKeys& /*step*/) const { return "BringBackKeys"; }
+  std::string operator()(const GiveKeys& step) const {
+    return absl::StrCat("GiveKeys ", absl::StrJoin(step.keys, " "));
+  }
+};
+
+}  // namespace
+
+std::string to_string(const EncryptionStep& step) {
+  return std::visit(Name{}, step);
+}
+
+}  // namespace holdfast::reconcile
