@@ -5,11 +5,15 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "datastore/base/errors.h"
 #include "operator/api/names.h"
 #include "operator/api/quantity.h"
+#include "operator/api/restore.h"
+#include "operator/observe/joined.h"
 #include "operator/observe/memory.h"
 #include "operator/specs/pod.h"
 
@@ -22,6 +26,8 @@ using kube::Object;
 using reconcile::Observed;
 
 constexpr std::string_view kOwnerUidPath = "ownerReferences";
+/// Of somebody else's message, into ours.
+constexpr std::size_t kMostWords = 256;
 
 bool is_deleting(const Json& object) {
   return !kube::text_at(object, {"metadata", "deletionTimestamp"}).empty();
@@ -42,6 +48,10 @@ reconcile::Start start_of(specs::Start start) {
       return reconcile::Start::kJoin;
     case specs::Start::kForceNewCluster:
       return reconcile::Start::kForceAlone;
+    case specs::Start::kRestored:
+      return reconcile::Start::kRestored;
+    case specs::Start::kReturned:
+      return reconcile::Start::kReturned;
   }
   return reconcile::Start::kJoin;
 }
@@ -76,9 +86,25 @@ reconcile::Pod pod_of(const Snapshot& snapshot, const Json& object) {
   pod.node_gone = is_node_gone(snapshot, object) || has_ended(object);
   pod.pod = {origin.template_hash, origin.version};
   pod.start = start_of(origin.start);
+  pod.restore = origin.restore;
   pod.joining.insert(origin.joining.begin(), origin.joining.end());
   pod.created_at = created_at(object);
   return pod;
+}
+
+/// The words of whoever does not grow the claim's volume, the driver's controller or its node;
+/// empty if neither has refused.
+std::string growth_refusal(const Json& claim) {
+  const Json* conditions = kube::find_at(claim, {"status", "conditions"});
+  if (conditions == nullptr || !conditions->is_array()) return "";
+  for (const Json& condition : *conditions) {
+    const std::string_view type = kube::text_at(condition, {"type"});
+    const bool refused = type == "ControllerResizeError" || type == "NodeResizeError";
+    if (!refused || kube::text_at(condition, {"status"}) != "True") continue;
+    const std::string_view words = kube::text_at(condition, {"message"});
+    return words.empty() ? std::string(type) : std::string(words.substr(0, kMostWords));
+  }
+  return "";
 }
 
 reconcile::Volume volume_of(const Snapshot& snapshot, const LookedUp& looked_up,
@@ -97,6 +123,11 @@ reconcile::Volume volume_of(const Snapshot& snapshot, const LookedUp& looked_up,
   if (size.ok()) volume.requested_bytes = size->bytes;
   volume.storage_class = std::string(kube::text_at(object, {"spec", "storageClassName"}));
   volume.can_grow = looked_up.growing_classes.contains(volume.storage_class);
+  const auto capacity =
+      api::parse_quantity(kube::text_at(object, {"status", "capacity", "storage"}));
+  if (capacity.ok()) volume.capacity_bytes = capacity->bytes;
+  if (volume.capacity_bytes < volume.requested_bytes)
+    volume.growth_refusal = growth_refusal(object);
   return volume;
 }
 
@@ -129,9 +160,18 @@ std::optional<reconcile::Answers> answers_of(const member::Probe& probe) {
   answers.linearizable = probe.linearizable_read.ok();
   answers.serializable = probe.serializable_read.ok();
   answers.nospace_alarm = has_alarm(probe, member::AlarmType::kNoSpace, "NOSPACE");
+  answers.disk_full = absl::c_linear_search(probe.status->errors, errors::kDiskFull);
   answers.corrupt_alarm = has_alarm(probe, member::AlarmType::kCorrupt, "CORRUPT");
   answers.raft_index = Index{probe.status->raft_index};
   answers.version = probe.status->version;
+  answers.size_bytes = probe.status->db_size_bytes;
+  answers.size_in_use_bytes = probe.status->db_size_in_use_bytes;
+  answers.quota_bytes = probe.status->db_quota_bytes;
+  answers.revision = probe.status->header.revision;
+  answers.agreed = api::parse_level(probe.status->storage_version);
+  if (probe.status->downgrade_enabled) {
+    answers.lowering = api::parse_level(probe.status->downgrade_target);
+  }
   return answers;
 }
 
@@ -144,6 +184,35 @@ const member::MemberList* confirmed_list(const std::vector<const member::Probe*>
     return &*probe->confirmed_member_list;
   }
   return nullptr;
+}
+
+/// Members are there and will not have us, and not one of them will.
+bool is_shut_out(const std::vector<const member::Probe*>& probes) {
+  const auto shut_out = [](const member::Probe* probe) { return probe->shut_out; };
+  const auto serves = [](const member::Probe* probe) { return probe->linearizable_read.ok(); };
+  return std::any_of(probes.begin(), probes.end(), shut_out) &&
+         std::none_of(probes.begin(), probes.end(), serves);
+}
+
+/// What a member that did not confirm the list said instead; empty if nobody was asked.
+std::string first_error(const std::vector<member::Probe>& probes) {
+  constexpr std::size_t kMaxBytes = 300;
+  for (const member::Probe& probe : probes) {
+    const absl::Status& why = probe.signed_in.ok() ? probe.linearizable_read : probe.signed_in;
+    if (!why.ok()) return std::string(why.message().substr(0, kMaxBytes));
+  }
+  return "";
+}
+
+/// `list`: null if no quorum of the cluster to join has confirmed one.
+void see_whom_to_join(const Snapshot& snapshot, const std::vector<member::Probe>& probes,
+                      const member::MemberList* list, Observed& observed) {
+  observed.join_refusal = refusal_to_join(snapshot, probes, list);
+  if (list == nullptr) {
+    observed.join_error = first_error(probes);
+  } else if (observed.join_refusal.empty()) {
+    observed.joined_cluster = ClusterId{list->cluster_id};
+  }
 }
 
 /// Who leads, by the answer of the highest term among those of the list's cluster.
@@ -231,6 +300,20 @@ class Assembly {
               [](const auto& left, const auto& right) { return left.id < right.id; });
   }
 
+  /// Every member lists all alarms: of those that are silent or gone too.
+  static void add_alarms(const member::MemberList& list,
+                         const std::vector<const member::Probe*>& probes, Observed& observed) {
+    std::set<std::uint64_t> raised;
+    for (const member::Probe* probe : probes) {
+      if (!probe->alarms.ok() || !probe->status.ok() || !probe->linearizable_read.ok()) continue;
+      if (probe->status->header.cluster_id != list.cluster_id) continue;
+      for (const member::Alarm& alarm : *probe->alarms) {
+        if (alarm.type == member::AlarmType::kNoSpace) raised.insert(alarm.member_id);
+      }
+    }
+    for (const std::uint64_t id : raised) observed.nospace.push_back(MemberId{id});
+  }
+
   void add_answers(const std::map<int, member::Probe>& probes) {
     for (const auto& [ordinal, probe] : probes) {
       const auto found = members_.find(ordinal);
@@ -259,11 +342,14 @@ class Assembly {
   std::map<int, reconcile::Member> members_;
 };
 
-std::optional<reconcile::Request> request_of(const Snapshot& snapshot, const Json& object) {
+std::optional<reconcile::Request> request_of(const Snapshot& snapshot, const Json& object,
+                                             absl::Time now) {
   using Kind = reconcile::Request::Kind;
   const auto operation = api::read<api::HoldfastOperation>(object);
   if (!operation.ok() || api::is_finished(*operation)) return std::nullopt;
-  if (operation->metadata.deletion_timestamp) return std::nullopt;
+  if (operation->metadata.deletion_timestamp || api::is_overdue(*operation, now)) {
+    return std::nullopt;
+  }
   reconcile::Request request;
   request.name = operation->metadata.name;
   request.created_at = created_at(object);
@@ -294,6 +380,21 @@ std::optional<reconcile::Request> request_of(const Snapshot& snapshot, const Jso
     request.ordinal = api::ordinal_of(snapshot.cluster.metadata.name, member).value_or(kNobody);
   }
   return request;
+}
+
+std::optional<reconcile::RestoreWish> restore_of(const Json& object) {
+  const auto restore = api::read<api::HoldfastRestore>(object);
+  if (!restore.ok() || !api::is_standing(*restore)) return std::nullopt;
+  reconcile::RestoreWish wish;
+  wish.name = restore->metadata.name;
+  wish.uid = restore->metadata.uid;
+  wish.created_at = created_at(object);
+  wish.undo = restore->spec.undo;
+  wish.done = restore->status.completed_at.has_value();
+  wish.deleting = restore->metadata.deletion_timestamp.has_value();
+  wish.expired = restore->status.step == api::RestoreStep::kDiscarding;
+  wish.needed_bytes = restore->status.size_bytes;
+  return wish;
 }
 
 }  // namespace
@@ -335,23 +436,30 @@ Observed assemble(const Snapshot& snapshot, const reconcile::Wishes& wishes,
   for (const auto& [ordinal, probe] : probes) asked.push_back(&probe);
   const auto ours = static_cast<std::ptrdiff_t>(asked.size());
   for (const member::Probe& probe : joined) asked.push_back(&probe);
+  observed.shut_out = is_shut_out(asked);
   Assembly assembly(snapshot);
   assembly.add_objects(looked_up);
   const std::optional<ClusterId> latched = observed.memory.cluster_id;
   if (const auto* list = confirmed_list(asked, latched)) {
     assembly.add_list(*list, asked, observed);
+    Assembly::add_alarms(*list, asked, observed);
   }
-  if (const auto* list = confirmed_list({asked.begin() + ours, asked.end()}, latched)) {
-    observed.joined_cluster = ClusterId{list->cluster_id};
+  if (wishes.joins && !latched) {
+    see_whom_to_join(snapshot, joined, confirmed_list({asked.begin() + ours, asked.end()}, {}),
+                     observed);
   }
   assembly.add_answers(probes);
   assembly.add_absences();
   observed.members = assembly.members();
   for (const Object& object : snapshot.operations) {
-    if (auto request = request_of(snapshot, *object)) observed.requests.push_back(*request);
+    if (auto request = request_of(snapshot, *object, now)) observed.requests.push_back(*request);
   }
-  std::stable_sort(observed.requests.begin(), observed.requests.end(),
-                   [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
+  for (const Object& object : snapshot.restores) {
+    if (auto wish = restore_of(*object)) observed.restores.push_back(*std::move(wish));
+  }
+  const auto is_older = [](const auto& a, const auto& b) { return a.created_at < b.created_at; };
+  std::stable_sort(observed.requests.begin(), observed.requests.end(), is_older);
+  std::stable_sort(observed.restores.begin(), observed.restores.end(), is_older);
   return observed;
 }
 

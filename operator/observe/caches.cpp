@@ -65,6 +65,7 @@ absl::StatusOr<std::unique_ptr<Caches>> Caches::open(kube::Client& client, Cache
 
   caches->watch(kinds::kClusters, false, [](const Json& object) { return kube::key_of(object); });
   caches->watch(kinds::kOperations, false, referenced_cluster);
+  caches->watch(kinds::kRestores, false, referenced_cluster);
   for (const kube::Resource& resource :
        {kinds::kPods, kinds::kClaims, kinds::kServices, kinds::kServiceAccounts, kinds::kConfigMaps,
         kinds::kSecrets, kinds::kBudgets, kinds::kNetworkPolicies}) {
@@ -186,15 +187,21 @@ std::vector<Object> Caches::labelled(const kube::Resource& resource,
 
 std::optional<Snapshot> Caches::snapshot(const ObjectKey& key) const {
   Snapshot snapshot;
+  snapshot.cluster_domain = options_.cluster_domain;
   snapshot.object = get(kinds::kClusters, key);
   if (!snapshot.object) return std::nullopt;
   snapshot.pods = labelled(kinds::kPods, key);
   snapshot.claims = labelled(kinds::kClaims, key);
-  for (const kube::Cache* cache : caches_of(kinds::kOperations)) {
-    for (Object& object : cache->list(key.ns)) {
-      if (referenced_cluster(*object) == key) snapshot.operations.push_back(std::move(object));
+  const auto add_those_that_name_it = [&](const kube::Resource& resource,
+                                          std::vector<Object>& objects) {
+    for (const kube::Cache* cache : caches_of(resource)) {
+      for (Object& object : cache->list(key.ns)) {
+        if (referenced_cluster(*object) == key) objects.push_back(std::move(object));
+      }
     }
-  }
+  };
+  add_those_that_name_it(kinds::kOperations, snapshot.operations);
+  add_those_that_name_it(kinds::kRestores, snapshot.restores);
   const auto add_standing = [&](std::string_view kind) {
     for (Object& object : labelled(*resource_of(kind), key)) {
       std::string name(kube::name_of(*object));

@@ -21,6 +21,7 @@ namespace holdfast::observe {
 
 struct CachesOptions {
   std::vector<std::string> namespaces;  ///< empty: all
+  std::string cluster_domain = "cluster.local";
   std::uint64_t seed = 0;
 };
 

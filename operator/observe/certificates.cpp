@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "operator/api/operation.h"
 #include "operator/observe/assemble.h"
+#include "operator/observe/cert_manager.h"
+#include "operator/observe/issuer.h"
 #include "operator/pki/certificate.h"
 #include "operator/pki/issue.h"
 #include "operator/pki/trust.h"
@@ -25,17 +27,6 @@ using reconcile::CertificateSide;
 using reconcile::Fingerprint;
 using reconcile::Holder;
 using reconcile::Seconds;
-using Authorities = std::map<Fingerprint, std::string>;
-
-Seconds seconds(pki::Time time) {
-  return time.time_since_epoch().count();
-}
-
-void add_authorities(const std::string& pem, Authorities& known) {
-  const auto read = pki::read_certificates(pem, "CAs");
-  if (!read.ok()) return;
-  for (const pki::Certificate& each : *read) known[each.fingerprint] = each.pem;
-}
 
 std::set<Fingerprint> fingerprints_of(const std::string& pem) {
   Authorities known;
@@ -43,66 +34,6 @@ std::set<Fingerprint> fingerprints_of(const std::string& pem) {
   std::set<Fingerprint> fingerprints;
   for (const auto& [fingerprint, text] : known) fingerprints.insert(fingerprint);
   return fingerprints;
-}
-
-/// A CA whose key we hold; nothing if it can't sign.
-std::optional<reconcile::Authority> authority_of(const std::string& certificate,
-                                                 const std::string& key) {
-  const auto read = pki::read_leaf(certificate, "CA");
-  if (!read.ok() || !read->is_ca || !pki::check_key(certificate, key, "CA").ok()) {
-    return std::nullopt;
-  }
-  return reconcile::Authority{read->fingerprint, seconds(read->not_before + pki::kClockSkew),
-                              seconds(read->not_after)};
-}
-
-/// Whose leaf is read, and what it is for.
-struct LeafUse {
-  pki::Purpose purpose = pki::Purpose::kClient;
-  bool both = false;  // shown as server and as client
-};
-
-LeafUse use_of(Side side, const Holder& holder) {
-  if (holder.kind != Holder::Kind::kMember) return {};
-  return {pki::Purpose::kServer, side == Side::kPeer};
-}
-
-/// The CAs that vouch for `chain`, each asked at a time at which both were valid.
-std::set<Fingerprint> anchors_of(const std::string& chain, const pki::Certificate& leaf,
-                                 pki::Purpose purpose, const Authorities& known) {
-  std::set<Fingerprint> anchors;
-  for (const auto& [fingerprint, pem] : known) {
-    const auto authority = pki::read_leaf(pem, "CA");
-    if (!authority.ok()) continue;
-    const pki::Time at = std::max(leaf.not_before, authority->not_before) + std::chrono::seconds(1);
-    if (pki::verify(chain, pem, purpose, at).ok()) anchors.insert(fingerprint);
-  }
-  return anchors;
-}
-
-/// Errors: what is wrong with it, for whoever gave it.
-absl::StatusOr<reconcile::Leaf> leaf_of(const Json& secret, const LeafUse& use,
-                                        const Authorities& known) {
-  const std::string source = absl::StrCat("Secret ", std::string(kube::name_of(secret)));
-  const std::string chain = secret_value(secret, secret_key::kCertificate);
-  const auto read = pki::read_leaf(chain, source + ", key tls.crt");
-  if (!read.ok()) return read.status();
-  const absl::Status key =
-      pki::check_key(chain, secret_value(secret, secret_key::kPrivateKey), source);
-  if (!key.ok()) return key;
-  const bool for_servers = use.purpose == pki::Purpose::kServer;
-  if ((for_servers && !read->for_servers) || ((!for_servers || use.both) && !read->for_clients)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        source, ": the certificate's key usages lack ",
-        for_servers && !read->for_servers ? "serverAuth" : "clientAuth", ": issue it with that"));
-  }
-  reconcile::Leaf leaf;
-  leaf.serial = read->serial;
-  leaf.anchors = anchors_of(chain, *read, use.purpose, known);
-  leaf.names = read->names();
-  leaf.issued_at = seconds(read->not_before + pki::kClockSkew);
-  leaf.not_after = seconds(read->not_after);
-  return leaf;
 }
 
 /// `wanted` is one of `names`, or a wildcard among them stands for its first label.
@@ -140,11 +71,12 @@ class SideReader {
  private:
   const Snapshot& snapshot() const { return sources_.snapshot; }
   const api::HoldfastCluster& cluster() const { return snapshot().cluster; }
+  KnownLeaves& known_leaves() const { return *sources_.leaves; }
   const api::TlsSide& spec() const { return cluster().spec.tls.of(which_); }
 
   void read_wishes() {
     side_.wishes.enabled = spec().enabled;
-    side_.wishes.issuer = spec().issuer;
+    side_.wishes.issuer = issuer_in_use(snapshot(), which_).kind;
     side_.wishes.duration_seconds = absl::ToInt64Seconds(spec().duration);
     side_.wishes.renew_before_seconds = absl::ToInt64Seconds(spec().renew_before);
     if (const auto& tls = cluster().status.tls) {
@@ -156,20 +88,14 @@ class SideReader {
     const Object secret =
         snapshot().find_standing("Secret", api::ca_secret(cluster().metadata.name, which_));
     if (secret) {
-      side_.current = authority_of(secret_value(*secret, secret_key::kCertificate),
-                                   secret_value(*secret, secret_key::kPrivateKey));
-      side_.next = authority_of(secret_value(*secret, secret_key::kNextCertificate),
-                                secret_value(*secret, secret_key::kNextPrivateKey));
+      side_.current =
+          known_leaves().authority(*secret, secret_key::kCertificate, secret_key::kPrivateKey);
+      side_.next = known_leaves().authority(*secret, secret_key::kNextCertificate,
+                                            secret_key::kNextPrivateKey);
     }
-    if (const Object users = users_secret()) {
-      side_.offered_authorities = fingerprints_of(secret_value(*users, secret_key::kAuthorities));
+    for (const std::string& pem : offered_authorities(snapshot(), sources_.users, which_)) {
+      side_.offered_authorities.merge(fingerprints_of(pem));
     }
-  }
-
-  Object users_secret() const {
-    if (spec().issuer != api::Issuer::kSecret) return nullptr;
-    const auto found = sources_.users.find(spec().secret_ref.name);
-    return found == sources_.users.end() ? nullptr : found->second;
   }
 
   void read_bundle() {
@@ -212,8 +138,8 @@ class SideReader {
     reconcile::CertifiedMember member;
     member.ordinal = ordinal;
     member.party = party({Holder::Kind::kMember, ordinal});
-    member.party.names = member_certificate_names(cluster(), which_, ordinal);
-    check_offered_names(ordinal, member.party);
+    member.party.names = member_certificate_names(snapshot(), which_, ordinal);
+    check_offered_names(member.ordinal, member.party.offer);
     member.registered = is_registered(ordinal);
     const std::string name = api::member_name(cluster().metadata.name, ordinal);
     for (const Object& pod : snapshot().pods) {
@@ -267,48 +193,53 @@ class SideReader {
     const LeafUse use = use_of(which_, holder);
     if (const Object secret =
             snapshot().find_standing("Secret", leaf_secret(cluster(), which_, holder))) {
-      auto leaf = leaf_of(*secret, use, known_);
+      auto leaf = known_leaves().leaf(*secret, use, known_);
       if (leaf.ok()) party.leaf = *std::move(leaf);
     }
-    if (spec().issuer == api::Issuer::kSecret) read_offer(use, party.offer);
-    if (spec().issuer == api::Issuer::kCertManager) {
-      party.offer.problem = "cert-manager is not supported by this operator yet";
-    }
+    if (side_.wishes.issuer != api::Issuer::kBuiltin) party.offer = offer(holder, use);
     return party;
   }
 
-  void read_offer(const LeafUse& use, reconcile::Offer& offer) const {
-    const Object users = users_secret();
-    if (!users) {
-      offer.problem = absl::StrCat("there is no Secret ", spec().secret_ref.name,
-                                   ": create it with ca.crt, ", "tls.crt and tls.key");
-      return;
+  reconcile::Offer offer(const Holder& holder, const LeafUse& use) const {
+    const std::string name = offering_secret(snapshot(), which_, holder);
+    const Object secret = find_offering(snapshot(), sources_.users, which_, holder);
+    const bool empty = !secret || secret_value(*secret, secret_key::kCertificate).empty();
+    if (side_.wishes.issuer == api::Issuer::kCertManager && empty) {
+      return {{}, trouble_of_certificate(snapshot(), name)};
     }
-    auto leaf = leaf_of(*users, use, known_);
-    if (!leaf.ok()) {
-      offer.problem = std::string(leaf.status().message());
-    } else if (leaf->anchors.empty()) {
-      offer.problem = absl::StrCat("Secret ", spec().secret_ref.name,
-                                   ": no CA of its ca.crt vouches for its tls.crt");
-    } else if (leaf->not_after <= absl::ToUnixSeconds(sources_.now)) {
-      offer.problem = absl::StrCat("Secret ", spec().secret_ref.name,
-                                   ": its certificate has expired: renew it");
-    } else {
-      offer.leaf = *std::move(leaf);
+    if (!secret) {
+      return {{},
+              absl::StrCat("there is no Secret ", name,
+                           ": create it with ca.crt, tls.crt and tls.key")};
     }
+    auto leaf = known_leaves().leaf(*secret, use, known_);
+    if (!leaf.ok()) return {{}, std::string(leaf.status().message())};
+    if (secret_value(*secret, secret_key::kAuthorities).empty()) {
+      return {{},
+              absl::StrCat("Secret ", name,
+                           " has no ca.crt: use an issuer that gives its CA, by "
+                           "which members and clients know each other")};
+    }
+    if (leaf->anchors.empty()) {
+      return {{}, absl::StrCat("Secret ", name, ": no CA of its ca.crt vouches for its tls.crt")};
+    }
+    if (leaf->not_after <= absl::ToUnixSeconds(sources_.now)) {
+      return {{}, absl::StrCat("Secret ", name, ": its certificate has expired: renew it")};
+    }
+    return {*std::move(leaf), ""};
   }
 
   /// A user's certificate that lacks the name by which a member is dialled would cut it off.
-  void check_offered_names(int ordinal, reconcile::Party& party) const {
-    if (!party.offer.leaf) return;
+  void check_offered_names(int ordinal, reconcile::Offer& offer) const {
+    if (!offer.leaf) return;
     const auto& metadata = cluster().metadata;
     const std::string host =
         api::member_host(metadata.name, metadata.ns, api::member_name(metadata.name, ordinal));
-    if (covers(party.offer.leaf->names, host)) return;
-    party.offer.leaf.reset();
-    party.offer.problem =
-        absl::StrCat("Secret ", spec().secret_ref.name, ": its certificate does not name ", host,
-                     ": add that, or *", host.substr(host.find('.')));
+    if (covers(offer.leaf->names, host)) return;
+    offer.leaf.reset();
+    offer.problem = absl::StrCat(
+        "Secret ", offering_secret(snapshot(), which_, {Holder::Kind::kMember, ordinal}),
+        ": its certificate does not name ", host, ": add that, or *", host.substr(host.find('.')));
   }
 
   void read_clients() {
@@ -334,10 +265,12 @@ class SideReader {
   CertificateSide side_;
 };
 
-std::optional<reconcile::RotationRequest> request_of(const Json& object) {
+std::optional<reconcile::RotationRequest> request_of(const Json& object, absl::Time now) {
   const auto operation = api::read<api::HoldfastOperation>(object);
   if (!operation.ok() || api::is_finished(*operation)) return std::nullopt;
-  if (operation->metadata.deletion_timestamp) return std::nullopt;
+  if (operation->metadata.deletion_timestamp || api::is_overdue(*operation, now)) {
+    return std::nullopt;
+  }
   const auto* rotate = std::get_if<api::RotateCertificates>(&operation->spec.action);
   if (rotate == nullptr) return std::nullopt;
   reconcile::RotationRequest request;
@@ -382,10 +315,8 @@ Authorities known_authorities(const Snapshot& snapshot, Side side,
   if (side == Side::kClient && application) {
     add_authorities(secret_value(*application, secret_key::kAuthorities), known);
   }
-  const api::TlsSide& spec = snapshot.cluster.spec.tls.of(side);
-  const auto given = users.find(spec.secret_ref.name);
-  if (spec.issuer == api::Issuer::kSecret && given != users.end()) {
-    add_authorities(secret_value(*given->second, secret_key::kAuthorities), known);
+  for (const std::string& pem : offered_authorities(snapshot, users, side)) {
+    add_authorities(pem, known);
   }
   return known;
 }
@@ -424,16 +355,19 @@ api::TlsMode pod_mode(const Json& pod, Side side) {
   return both ? api::TlsMode::kMixed : api::TlsMode::kOn;
 }
 
-std::vector<std::string> member_certificate_names(const api::HoldfastCluster& cluster, Side side,
+std::vector<std::string> member_certificate_names(const Snapshot& snapshot, Side side,
                                                   int ordinal) {
+  const api::HoldfastCluster& cluster = snapshot.cluster;
   const api::ObjectMeta& metadata = cluster.metadata;
   const std::string member = api::member_name(metadata.name, ordinal);
   const std::string host = api::member_host(metadata.name, metadata.ns, member);
+  const std::string any = absl::StrCat("*", host.substr(host.find('.')));
   std::vector<std::string> wanted =
-      api::member_dns_names(metadata.name, metadata.ns, member, "cluster.local");
-  wanted.insert(wanted.end(), {"*" + host.substr(host.find('.')),
-                               absl::StrCat("*", host.substr(host.find('.')), ".cluster.local"),
-                               "127.0.0.1", "::1"});
+      api::member_dns_names(metadata.name, metadata.ns, member, snapshot.cluster_domain);
+  wanted.insert(wanted.end(), {any, "127.0.0.1", "::1"});
+  if (!snapshot.cluster_domain.empty()) {
+    wanted.push_back(absl::StrCat(any, ".", snapshot.cluster_domain));
+  }
   const auto& extra = cluster.spec.tls.of(side);
   wanted.insert(wanted.end(), extra.extra_sans.begin(), extra.extra_sans.end());
   // What no certificate can carry is left out rather than keep the member from having any.
@@ -441,20 +375,10 @@ std::vector<std::string> member_certificate_names(const api::HoldfastCluster& cl
   return pki::canonical_names(wanted).value_or(std::vector<std::string>());
 }
 
-std::string leaf_secret(const api::HoldfastCluster& cluster, Side side, const Holder& holder) {
-  const std::string& name = cluster.metadata.name;
-  switch (holder.kind) {
-    case Holder::Kind::kOperator:
-      return api::operator_secret(name);
-    case Holder::Kind::kApplication:
-      return api::application_secret(name);
-    case Holder::Kind::kMember:
-      break;
-  }
-  return api::member_secret(api::member_name(name, holder.ordinal), side);
-}
-
-reconcile::CertificatesObserved assemble_certificates(const CertificateSources& sources) {
+reconcile::CertificatesObserved assemble_certificates(const CertificateSources& given) {
+  KnownLeaves none;
+  CertificateSources sources = given;
+  if (sources.leaves == nullptr) sources.leaves = &none;
   reconcile::CertificatesObserved observed;
   observed.now = absl::ToUnixSeconds(sources.now);
   observed.client = SideReader(sources, Side::kClient).read();
@@ -462,7 +386,8 @@ reconcile::CertificatesObserved assemble_certificates(const CertificateSources& 
   observed.calm =
       sources.observed.list_confirmed && !sources.plan.memory.operation && !sources.plan.disruptive;
   for (const Object& object : sources.snapshot.operations) {
-    if (auto request = request_of(*object)) observed.requests.push_back(*std::move(request));
+    if (auto request = request_of(*object, sources.now))
+      observed.requests.push_back(*std::move(request));
   }
   return observed;
 }

@@ -8,6 +8,7 @@
 #include "operator/api/names.h"
 #include "operator/member/answers.h"
 #include "operator/member/endpoint.h"
+#include "operator/observe/leaves.h"
 #include "operator/observe/snapshot.h"
 #include "operator/reconcile/certificates.h"
 #include "operator/reconcile/observed.h"
@@ -41,6 +42,7 @@ struct CertificateSources {
   /// Secrets that spec.tls names (issuer Secret), by name; those that don't exist are absent.
   const std::map<std::string, kube::Object>& users;
   absl::Time now;
+  KnownLeaves* leaves = nullptr;  ///< null: each is read
 };
 
 reconcile::CertificatesObserved assemble_certificates(const CertificateSources& sources);
@@ -61,14 +63,10 @@ api::TlsMode pod_mode(const kube::Json& pod, api::Side side);
 
 /// The names that a member's certificate must carry, canonical: its own, its Services', the
 /// wildcard that a reverse look-up of a Pod's address is matched with, loopback, and the user's.
-std::vector<std::string> member_certificate_names(const api::HoldfastCluster& cluster,
-                                                  api::Side side, int ordinal);
+std::vector<std::string> member_certificate_names(const Snapshot& snapshot, api::Side side,
+                                                  int ordinal);
 
 /// The Secret's value for a key, decoded; empty if it has none. Never throws.
 std::string secret_value(const kube::Json& secret, std::string_view key);
-
-/// The Secret that holds the holder's leaf.
-std::string leaf_secret(const api::HoldfastCluster& cluster, api::Side side,
-                        const reconcile::Holder& holder);
 
 }  // namespace holdfast::observe

@@ -28,10 +28,57 @@ std::optional<member::TlsMaterial> material_of(const Snapshot& snapshot,
   return material;
 }
 
-std::string fingerprint_of(const std::string& url,
-                           const std::optional<member::TlsMaterial>& material) {
-  if (!material) return url;
-  return absl::StrCat(url, "\n", material->ca_bundle_pem, material->certificate_pem);
+/// Changes with everything that a connection is made of. Never logged.
+std::string fingerprint_of(const std::string& url, const member::Endpoint& endpoint) {
+  std::string text = url;
+  if (endpoint.tls) {
+    absl::StrAppend(&text, "\n", endpoint.tls->ca_bundle_pem, endpoint.tls->certificate_pem);
+  }
+  return text;
+}
+
+std::string refusal_over_auth(const Snapshot& snapshot, const std::vector<member::Probe>& probes) {
+  const std::string& secret = snapshot.cluster.spec.bootstrap.join->credentials_secret_ref.name;
+  for (const member::Probe& probe : probes) {
+    if (!probe.auth_enabled) continue;
+    if (!snapshot.cluster.spec.auth.enabled) {
+      return "the cluster to join has auth on, and stays so: set spec.auth.enabled, and name a "
+             "Secret with root's password in spec.auth.rootSecretRef";
+    }
+    if (secret.empty()) {
+      return "the cluster to join has auth on: name a Secret with username and password of a user "
+             "with the role root in spec.bootstrap.join.credentialsSecretRef";
+    }
+    if (probe.shut_out) {
+      const absl::Status& why = probe.signed_in.ok() ? probe.linearizable_read : probe.signed_in;
+      return absl::StrCat("the cluster to join does not take the credentials in Secret ", secret,
+                          ": ", std::string(why.message()));
+    }
+  }
+  return "";
+}
+
+/// Members of one cluster dial each other in one way, and both sides have to accept it.
+std::string refusal_over_peers(const Snapshot& snapshot, const member::MemberList& list) {
+  const api::ClusterSpec& spec = snapshot.cluster.spec;
+  const bool secure =
+      std::any_of(list.members.begin(), list.members.end(), [](const member::ListedMember& each) {
+        return std::any_of(each.peer_urls.begin(), each.peer_urls.end(),
+                           [](const std::string& url) { return absl::StartsWith(url, "https"); });
+      });
+  if (secure && !spec.tls.peer.enabled) {
+    return "members of the cluster to join dial each other by TLS: set spec.tls.peer.enabled";
+  }
+  if (secure && spec.bootstrap.join->peer_secret_ref.name.empty()) {
+    return "members of the cluster to join dial each other by TLS: declare the cluster anew with "
+           "spec.bootstrap.join.peerSecretRef, a Secret with a certificate that they accept from a "
+           "peer";
+  }
+  if (!secure && spec.tls.peer.enabled) {
+    return "members of the cluster to join dial each other without TLS: set spec.tls.peer.enabled "
+           "to false; once they are left behind it can be turned on";
+  }
+  return "";
 }
 
 }  // namespace
@@ -39,6 +86,13 @@ std::string fingerprint_of(const std::string& url,
 bool has_joined_members(const api::HoldfastCluster& cluster) {
   if (!cluster.spec.bootstrap.join) return false;
   return !cluster.status.cluster_id || cluster.status.foreign_members > 0;
+}
+
+std::string refusal_to_join(const Snapshot& snapshot, const std::vector<member::Probe>& probes,
+                            const member::MemberList* list) {
+  std::string why = refusal_over_auth(snapshot, probes);
+  if (why.empty() && list != nullptr) why = refusal_over_peers(snapshot, *list);
+  return why;
 }
 
 std::optional<member::Endpoint> endpoint_of_url(const std::string& url,
@@ -72,7 +126,8 @@ std::optional<member::Endpoint> endpoint_of_url(const std::string& url,
 }
 
 std::vector<std::shared_ptr<const member::Client>> JoinedPool::of(
-    const Snapshot& snapshot, const std::map<std::string, kube::Object>& secrets) {
+    const Snapshot& snapshot, const std::map<std::string, kube::Object>& secrets,
+    std::shared_ptr<member::Session> session) {
   const api::HoldfastCluster& cluster = snapshot.cluster;
   std::vector<std::shared_ptr<const member::Client>> clients;
   const kube::ObjectKey key{cluster.metadata.ns, cluster.metadata.name};
@@ -89,9 +144,10 @@ std::vector<std::shared_ptr<const member::Client>> JoinedPool::of(
   std::map<std::string, std::shared_ptr<const member::Client>> kept;
   for (const std::string& url : urls) {
     if (kept.size() >= member::kMaxListedMembers) break;
-    const auto endpoint = endpoint_of_url(url, material);
+    auto endpoint = endpoint_of_url(url, material);
     if (!endpoint) continue;
-    const std::string fingerprint = fingerprint_of(url, endpoint->tls);
+    endpoint->session = session;
+    const std::string fingerprint = fingerprint_of(url, *endpoint);
     const auto before = known.clients.find(fingerprint);
     kept[fingerprint] = before != known.clients.end()
                             ? before->second
@@ -112,6 +168,29 @@ void JoinedPool::learn(const kube::ObjectKey& cluster,
     found->second.urls.insert(found->second.urls.end(), stranger.client_urls.begin(),
                               stranger.client_urls.end());
   }
+}
+
+reconcile::Comparison JoinedPool::compare_once(const kube::ObjectKey& cluster,
+                                               const member::Client& learner,
+                                               const member::Client& leader, MemberId learner_id,
+                                               std::chrono::steady_clock::time_point now) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto& different = clusters_[cluster].different;
+    const auto found = different.find(learner_id);
+    if (found != different.end() && now - found->second < kDifferentFor) {
+      return reconcile::Comparison::kDifferent;
+    }
+  }
+  const reconcile::Comparison comparison = compare(learner, leader);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto& different = clusters_[cluster].different;
+  if (comparison == reconcile::Comparison::kDifferent) {
+    different[learner_id] = now;
+  } else {
+    different.erase(learner_id);
+  }
+  return comparison;
 }
 
 void JoinedPool::forget(const kube::ObjectKey& cluster) {

@@ -7,7 +7,7 @@ namespace holdfast::observe {
 
 std::optional<kube::Resource> resource_of(std::string_view kind) {
   using Entry = std::pair<std::string_view, const kube::Resource*>;
-  static const std::array<Entry, 10> kMade = {{
+  static const std::array<Entry, 11> kMade = {{
       {"Pod", &kinds::kPods},
       {"PersistentVolumeClaim", &kinds::kClaims},
       {"Service", &kinds::kServices},
@@ -18,6 +18,7 @@ std::optional<kube::Resource> resource_of(std::string_view kind) {
       {"NetworkPolicy", &kinds::kNetworkPolicies},
       {"ServiceMonitor", &kinds::kServiceMonitors},
       {"PrometheusRule", &kinds::kAlertRules},
+      {"Certificate", &kinds::kCertificates},
   }};
   for (const auto& [name, resource] : kMade) {
     if (name == kind) return *resource;

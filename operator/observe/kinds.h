@@ -11,6 +11,9 @@ namespace holdfast::observe {
 namespace kinds {
 inline const kube::Resource kClusters{"holdfast.dev", "v1alpha1", "holdfastclusters"};
 inline const kube::Resource kOperations{"holdfast.dev", "v1alpha1", "holdfastoperations"};
+inline const kube::Resource kBackups{"holdfast.dev", "v1alpha1", "holdfastbackups"};
+inline const kube::Resource kSchedules{"holdfast.dev", "v1alpha1", "holdfastbackupschedules"};
+inline const kube::Resource kRestores{"holdfast.dev", "v1alpha1", "holdfastrestores"};
 inline const kube::Resource kPods{"", "v1", "pods"};
 inline const kube::Resource kClaims{"", "v1", "persistentvolumeclaims"};
 inline const kube::Resource kServices{"", "v1", "services"};
@@ -24,6 +27,8 @@ inline const kube::Resource kVolumes{"", "v1", "persistentvolumes", false};
 inline const kube::Resource kStorageClasses{"storage.k8s.io", "v1", "storageclasses", false};
 inline const kube::Resource kServiceMonitors{"monitoring.coreos.com", "v1", "servicemonitors"};
 inline const kube::Resource kAlertRules{"monitoring.coreos.com", "v1", "prometheusrules"};
+/// cert-manager's.
+inline const kube::Resource kCertificates{"cert-manager.io", "v1", "certificates"};
 }  // namespace kinds
 
 /// The resource of a kind that specs/ makes; nothing for any other.

@@ -37,24 +37,30 @@ Members MemberPool::of(const Snapshot& snapshot, const std::optional<member::Tls
   Members members;
   std::map<std::string, Entry> kept;
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::map<std::string, Entry>& known = clusters_[{snapshot.cluster.metadata.ns, cluster}];
+  Known& known = clusters_[{snapshot.cluster.metadata.ns, cluster}];
   for (const kube::Object& pod : snapshot.pods) {
     const auto ordinal = api::ordinal_of(cluster, kube::name_of(*pod));
     std::optional<member::Endpoint> endpoint = endpoint_of(snapshot, *pod);
     if (!ordinal || !endpoint) continue;
     if (pod_mode(*pod, api::Side::kClient) != api::TlsMode::kOff) endpoint->tls = tls;
+    endpoint->session = known.session;
     Entry& entry = kept[std::string(kube::uid_of(*pod))];
     entry.fingerprint = fingerprint_of(*endpoint);
-    const auto before = known.find(std::string(kube::uid_of(*pod)));
-    if (before != known.end() && before->second.fingerprint == entry.fingerprint) {
+    const auto before = known.members.find(std::string(kube::uid_of(*pod)));
+    if (before != known.members.end() && before->second.fingerprint == entry.fingerprint) {
       entry.client = before->second.client;
     } else {
       entry.client = std::make_shared<const member::Client>(*std::move(endpoint), timeouts_);
     }
     members[*ordinal] = entry.client;
   }
-  known = std::move(kept);
+  known.members = std::move(kept);
   return members;
+}
+
+std::shared_ptr<member::Session> MemberPool::session(const kube::ObjectKey& cluster) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return clusters_[cluster].session;
 }
 
 void MemberPool::forget(const kube::ObjectKey& cluster) {

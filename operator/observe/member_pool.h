@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "operator/member/client.h"
+#include "operator/member/session.h"
 #include "operator/observe/snapshot.h"
 
 namespace holdfast::observe {
@@ -26,6 +27,9 @@ class MemberPool {
   /// Pods that were made to speak TLS to clients.
   Members of(const Snapshot& snapshot, const std::optional<member::TlsMaterial>& tls);
 
+  /// Who the operator is to the cluster's members, all of which share it.
+  std::shared_ptr<member::Session> session(const kube::ObjectKey& cluster);
+
   /// Ends the connections of a cluster that is gone.
   void forget(const kube::ObjectKey& cluster);
 
@@ -34,11 +38,14 @@ class MemberPool {
     std::string fingerprint;
     std::shared_ptr<const member::Client> client;
   };
+  struct Known {
+    std::shared_ptr<member::Session> session = std::make_shared<member::Session>();
+    std::map<std::string, Entry> members;  // by the Pod's UID
+  };
 
   const member::Timeouts timeouts_;
   std::mutex mutex_;  // guards all below
-  /// By cluster, then by the Pod's UID.
-  std::map<kube::ObjectKey, std::map<std::string, Entry>> clusters_;
+  std::map<kube::ObjectKey, Known> clusters_;
 };
 
 }  // namespace holdfast::observe

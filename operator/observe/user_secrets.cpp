@@ -4,6 +4,8 @@
 #include <set>
 #include <utility>
 
+#include "operator/observe/auth.h"
+#include "operator/observe/encryption.h"
 #include "operator/observe/joined.h"
 #include "operator/observe/kinds.h"
 
@@ -17,8 +19,13 @@ std::map<std::string, kube::Object> UserSecrets::look_up(const Snapshot& snapsho
     if (side->issuer == api::Issuer::kSecret) names.insert(side->secret_ref.name);
   }
   if (has_joined_members(snapshot.cluster)) {
-    names.insert(snapshot.cluster.spec.bootstrap.join->client_secret_ref.name);
+    const api::JoinRunning& join = *snapshot.cluster.spec.bootstrap.join;
+    names.insert(join.client_secret_ref.name);
+    names.insert(join.peer_secret_ref.name);
+    names.insert(join.credentials_secret_ref.name);
   }
+  names.insert(secret_to_look_up(snapshot));
+  names.insert(key_secret_to_look_up(snapshot));
   names.erase("");
   for (const std::string& name : names) {
     if (kube::Object object = get({snapshot.cluster.metadata.ns, name})) {

@@ -10,8 +10,9 @@
 
 namespace holdfast::observe {
 
-/// The Secrets that spec.tls and spec.bootstrap.join name. They carry no label of ours, so no watch
-/// shows them: each is asked for by name, and kept for half a minute. Only read. Any thread.
+/// The Secrets that spec.tls, spec.auth, spec.encryptionAtRest and spec.bootstrap.join name. They
+/// carry no label of ours, so no watch shows them: each is asked for by name, and kept for half a
+/// minute. Only read. Any thread.
 class UserSecrets {
  public:
   static constexpr std::chrono::seconds kKeep{30};

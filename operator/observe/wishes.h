@@ -22,7 +22,9 @@ struct Resolved {
 specs::TlsModes tls_modes(const api::HoldfastCluster& cluster);
 
 /// Reads spec, and from Pods and claims what it depends on: a version that cannot be gone to from
-/// what runs is refused and the running one kept (rule 15). Pure.
-Resolved resolve(const Snapshot& snapshot, const specs::Defaults& defaults, absl::Time now);
+/// what runs is refused and the running one kept (rule 15); so is one that the members have yet to
+/// agree on the way down to. A cluster that names no version keeps the one it has, whatever
+/// `brought` is. Pure.
+Resolved resolve(const Snapshot& snapshot, const specs::Defaults& brought, absl::Time now);
 
 }  // namespace holdfast::observe

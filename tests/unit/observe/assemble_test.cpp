@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "datastore/base/errors.h"
 #include "gtest/gtest.h"
 #include "operator/api/names.h"
 #include "operator/observe/memory.h"
@@ -129,6 +130,7 @@ TEST_F(Assemble, WhoHasAnotherPeerUrlIsAStranger) {
 
 TEST_F(Assemble, TheClusterToJoinSaysWhoItsMembersAre) {
   snapshot_.cluster.spec.bootstrap.join.emplace();
+  snapshot_.cluster.spec.tls.peer.enabled = false;
   snapshot_.cluster.status.cluster_id = ClusterId{};
   joined_ = {probe(1), probe(3)};
   joined_[1].linearizable_read = absl::UnavailableError("cut off");
@@ -147,6 +149,21 @@ TEST_F(Assemble, TheClusterToJoinSaysWhoItsMembersAre) {
   EXPECT_FALSE(seen.strangers[2].takes_part) << "it answers for itself alone";
 }
 
+TEST_F(Assemble, AClusterThatCannotBeJoinedAsDeclaredIsNot) {
+  snapshot_.cluster.spec.bootstrap.join.emplace();
+  snapshot_.cluster.status.cluster_id = ClusterId{};
+  joined_ = {probe(1)};
+  give_list(joined_[0], {listed(1, "https://a:2380")});
+  const reconcile::Observed refused = assemble_now();
+  EXPECT_FALSE(refused.joined_cluster.has_value());
+  EXPECT_NE(refused.join_refusal, "");
+  joined_[0].confirmed_member_list = joined_[0].linearizable_read =
+      absl::UnavailableError("certificate has expired");
+  const reconcile::Observed silent = assemble_now();
+  EXPECT_FALSE(silent.joined_cluster.has_value());
+  EXPECT_EQ(silent.join_error, "certificate has expired");
+}
+
 TEST_F(Assemble, EndpointsThatLeadToAnotherClusterThanTheOneJoinedDoNotCount) {
   joined_ = {probe(1, 0xdef)};
   give_list(joined_[0], {listed(1, "http://a:2380")}, 0xdef);
@@ -159,6 +176,61 @@ TEST_F(Assemble, EndpointsThatLeadToAnotherClusterThanTheOneJoinedDoNotCount) {
 TEST_F(Assemble, AVolumeMadeForAClusterOfThatNameBeforeIsNotOurs) {
   add_claim(0, "another-uid");
   EXPECT_FALSE(assemble_now().members[0].volume->ours);
+}
+
+TEST_F(Assemble, AVolumeSaysHowFarItHasGrownAndWhyNot) {
+  struct Case {
+    Json status;
+    std::int64_t capacity_bytes;
+    std::string refusal;
+  };
+  const auto condition = [](const char* type, const char* status, const char* message) {
+    return Json{{"type", type}, {"status", status}, {"message", message}};
+  };
+  const Json small = {{"storage", "64Mi"}};
+  const std::int64_t small_bytes = std::int64_t{64} << 20;
+  const std::int64_t wanted_bytes = snapshot_.cluster.spec.storage.size.bytes;
+  const std::vector<Case> cases = {
+      {{{"phase", "Pending"}}, 0, ""},
+      {{{"capacity", small}}, small_bytes, ""},
+      {{{"capacity", small},
+        {"conditions", {condition("FileSystemResizePending", "True", "wait")}}},
+       small_bytes,
+       ""},
+      {{{"capacity", small}, {"conditions", {condition("ControllerResizeError", "True", "no")}}},
+       small_bytes,
+       "no"},
+      {{{"capacity", small}, {"conditions", {condition("NodeResizeError", "True", "")}}},
+       small_bytes,
+       "NodeResizeError"},
+      {{{"capacity", small}, {"conditions", {condition("NodeResizeError", "False", "no")}}},
+       small_bytes,
+       ""},
+      // An old refusal of a volume that has its size by now.
+      {{{"capacity", {{"storage", std::to_string(wanted_bytes)}}},
+        {"conditions", {condition("ControllerResizeError", "True", "no")}}},
+       wanted_bytes,
+       ""},
+  };
+  for (const Case& each : cases) {
+    snapshot_.claims.clear();
+    add_claim(0);
+    Json claim = *snapshot_.claims.front();
+    claim["status"] = each.status;
+    snapshot_.claims.front() = std::make_shared<const Json>(std::move(claim));
+    const reconcile::Observed seen = assemble_now();
+    const reconcile::Volume& volume = *seen.members.at(0).volume;
+    EXPECT_EQ(volume.capacity_bytes, each.capacity_bytes) << each.status;
+    EXPECT_EQ(volume.growth_refusal, each.refusal) << each.status;
+  }
+}
+
+TEST_F(Assemble, AMemberWhoseDiskIsFullSaysSo) {
+  add_pod(0);
+  probes_[0] = probe(1);
+  EXPECT_FALSE(assemble_now().members[0].answers->disk_full);
+  probes_[0].status->errors = {"etcdserver: no leader", std::string(errors::kDiskFull)};
+  EXPECT_TRUE(assemble_now().members[0].answers->disk_full);
 }
 
 TEST_F(Assemble, APodIsReadyOnceKubernetesSaysSo) {
@@ -198,6 +270,15 @@ TEST_F(Assemble, AnAlarmBelongsToTheMemberThatRaisedIt) {
   const reconcile::Observed seen = assemble_now();
   EXPECT_FALSE(seen.members[0].answers->nospace_alarm);
   EXPECT_TRUE(seen.members[1].answers->nospace_alarm);
+}
+
+TEST_F(Assemble, AnAlarmOfOneThatIsSilentOrGoneIsSeenToo) {
+  add_pod(0);
+  probes_[0] = probe(1);
+  probes_[0].alarms = std::vector<member::Alarm>{{9, member::AlarmType::kNoSpace},
+                                                 {8, member::AlarmType::kCorrupt}};
+  give_list(probes_[0], {listed(1, "http://db-0.db-peers.apps.svc:2380")});
+  EXPECT_EQ(assemble_now().nospace, (std::vector<MemberId>{MemberId{9}}));
 }
 
 TEST(Memory, ReadBackIsWhatWasWritten) {

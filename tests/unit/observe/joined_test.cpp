@@ -1,5 +1,6 @@
 #include "operator/observe/joined.h"
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace holdfast::observe {
@@ -46,6 +47,53 @@ TEST(HasJoinedMembers, UntilTheLastOfThemHasLeft) {
   EXPECT_TRUE(has_joined_members(cluster));
   cluster.status.foreign_members = 0;
   EXPECT_FALSE(has_joined_members(cluster));
+}
+
+/// A cluster that joins one whose members have these peer URLs.
+class RefusalToJoin : public testing::Test {
+ protected:
+  RefusalToJoin() { join().endpoints = {"http://etcd:2379"}; }
+
+  api::JoinRunning& join() {
+    auto& bootstrap = snapshot_.cluster.spec.bootstrap;
+    return bootstrap.join ? *bootstrap.join : bootstrap.join.emplace();
+  }
+  std::string refusal(const std::string& peer_url) {
+    member::MemberList list;
+    list.members = {{1, "old", {peer_url}, {}, false}};
+    return refusal_to_join(snapshot_, {probe_}, &list);
+  }
+
+  Snapshot snapshot_;
+  member::Probe probe_;
+};
+
+TEST_F(RefusalToJoin, NobodyIsDialledInAWayThatItDoesNotSpeak) {
+  auto& peer = snapshot_.cluster.spec.tls.peer;
+  EXPECT_THAT(refusal("http://a:2380"), testing::HasSubstr("spec.tls.peer.enabled to false"));
+  EXPECT_THAT(refusal("https://a:2380"), testing::HasSubstr("peerSecretRef"));
+  join().peer_secret_ref.name = "theirs";
+  EXPECT_EQ(refusal("https://a:2380"), "");
+  peer.enabled = false;
+  EXPECT_EQ(refusal("http://a:2380"), "");
+  EXPECT_THAT(refusal("https://a:2380"), testing::HasSubstr("set spec.tls.peer.enabled"));
+}
+
+TEST_F(RefusalToJoin, AClusterWithAuthIsTakenOverByWhoDeclaresItAndIsLetIn) {
+  join().peer_secret_ref.name = "theirs";
+  probe_.auth_enabled = true;
+  EXPECT_THAT(refusal("https://a:2380"), testing::HasSubstr("set spec.auth.enabled"));
+  EXPECT_THAT(refusal_to_join(snapshot_, {probe_}, nullptr), testing::HasSubstr("auth"));
+  snapshot_.cluster.spec.auth.enabled = true;
+  EXPECT_THAT(refusal("https://a:2380"), testing::HasSubstr("credentialsSecretRef"));
+  join().credentials_secret_ref.name = "admin";
+  probe_.shut_out = true;
+  probe_.signed_in = absl::InvalidArgumentError("the password is wrong");
+  EXPECT_THAT(refusal("https://a:2380"),
+              testing::AllOf(testing::HasSubstr("admin"), testing::HasSubstr("is wrong")));
+  probe_.shut_out = false;
+  probe_.signed_in = absl::OkStatus();
+  EXPECT_EQ(refusal("https://a:2380"), "");
 }
 
 }  // namespace
