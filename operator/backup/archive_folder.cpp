@@ -1,0 +1,131 @@
+#include "operator/backup/archive_folder.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "operator/api/text.h"
+#include "operator/backup/manifest.h"
+
+namespace holdfast::backup {
+namespace {
+
+using archive::Joint;
+using archive::SegmentName;
+using archive::SegmentReader;
+
+/// Of a listing: some hundred thousand names.
+constexpr std::size_t kMaxListingBytes = std::size_t{8} << 20;
+/// Of one segment, sealing included; entries are no larger than a request may be.
+constexpr std::size_t kMaxSegmentBytes = std::size_t{256} << 20;
+constexpr std::string_view kManifestSuffix = ".manifest.json";
+
+std::optional<StoredSegment> parse_stored(const std::string& name) {
+  std::string_view plain = name;
+  if (plain.ends_with(kSealedSuffix)) plain.remove_suffix(kSealedSuffix.size());
+  const std::optional<SegmentName> range = SegmentName::parse(plain);
+  if (!range) return std::nullopt;
+  return StoredSegment{*range, name};
+}
+
+std::string parent_of(std::string_view folder) {
+  const std::size_t slash = folder.rfind('/');
+  return std::string(slash == std::string_view::npos ? "" : folder.substr(0, slash));
+}
+
+/// The least entry that a backup of the cluster in `folder` is of; nothing if it can't be told.
+absl::StatusOr<std::optional<std::uint64_t>> oldest_backup(const Rclone& rclone,
+                                                           const std::string& folder,
+                                                           const std::string& cluster_id) {
+  const auto names = rclone.list(folder, kMaxListingBytes);
+  if (!names.ok()) return names.status();
+  std::optional<std::uint64_t> oldest;
+  for (const std::string& name : *names) {
+    if (!name.ends_with(kManifestSuffix)) continue;
+    const auto text = rclone.read_small(api::str_cat(folder, "/", name), kMaxManifestBytes);
+    if (absl::IsNotFound(text.status())) continue;  // retention was faster
+    if (!text.ok()) return text.status();
+    const auto manifest = read_manifest(*text);
+    if (!manifest.ok() || manifest->log_index == 0) return std::nullopt;
+    if (manifest->cluster_id != cluster_id) continue;
+    oldest = std::min(oldest.value_or(manifest->log_index), manifest->log_index);
+  }
+  return oldest;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<StoredSegment>> list_segments(const Rclone& rclone,
+                                                         const std::string& folder) {
+  const absl::StatusOr<std::vector<std::string>> names = rclone.list(folder, kMaxListingBytes);
+  if (!names.ok()) return names.status();
+  std::vector<StoredSegment> found;
+  for (const std::string& name : *names) {
+    if (auto segment = parse_stored(name)) found.push_back(*std::move(segment));
+  }
+  std::ranges::sort(found, {}, [](const StoredSegment& segment) { return segment.range.last; });
+  return found;
+}
+
+absl::StatusOr<Bytes> read_segment(const Rclone& rclone, const std::string& object,
+                                   const std::vector<SealingKey>& keys) {
+  absl::StatusOr<Bytes> stored = rclone.read_small(object, kMaxSegmentBytes);
+  if (!stored.ok()) return stored;
+  if (is_sealed(*stored)) {
+    Opener opener(keys);
+    absl::StatusOr<Bytes> plain = opener.update(*stored);
+    if (!plain.ok()) return plain;
+    const absl::StatusOr<Bytes> rest = opener.finish();
+    if (!rest.ok()) return rest;
+    *stored = *plain + *rest;
+  }
+  if (const auto whole = SegmentReader::open(*stored); !whole.ok()) return whole.status();
+  return stored;
+}
+
+absl::StatusOr<Joint> end_of_segment(BytesView segment) {
+  absl::StatusOr<SegmentReader> reader = SegmentReader::open(segment);
+  if (!reader.ok()) return reader.status();
+  Joint end = reader->joint();
+  while (true) {
+    const auto batch = reader->next();
+    if (!batch.ok()) return batch.status();
+    if (!batch->has_value()) return end;
+    end.index = (*batch)->entries.back().index;
+    end.term = (*batch)->entries.back().term;
+  }
+}
+
+std::uint64_t unbroken_after(const std::vector<StoredSegment>& segments) {
+  Index first = segments.back().range.first;
+  for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
+    if (segment->range.last.next() < first) break;
+    first = std::min(first, segment->range.first);
+  }
+  return first.value - 1;
+}
+
+absl::StatusOr<ArchiveHead> read_stored_head(const Rclone& rclone, const std::string& folder) {
+  const auto text = rclone.read_small(api::str_cat(folder, "/", kHeadFile), kMaxHeadBytes);
+  if (!text.ok()) return text.status();
+  return read_head(*text);
+}
+
+absl::StatusOr<int> prune_archive(const Rclone& rclone, const std::string& folder,
+                                  const std::string& cluster_id,
+                                  const std::vector<StoredSegment>& segments) {
+  const auto oldest = oldest_backup(rclone, parent_of(folder), cluster_id);
+  if (!oldest.ok()) return oldest.status();
+  int removed = 0;
+  for (const StoredSegment& segment : segments) {
+    // The last one stays: it says where the archive goes on.
+    const bool last = &segment == &segments.back();
+    if (last || !*oldest || segment.range.last.value > **oldest) break;
+    const absl::Status status = rclone.remove(api::str_cat(folder, "/", segment.name));
+    if (!status.ok()) return status;
+    ++removed;
+  }
+  return removed;
+}
+
+}  // namespace holdfast::backup

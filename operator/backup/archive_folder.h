@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "datastore/archive/segment.h"
+#include "datastore/base/bytes.h"
+#include "operator/backup/archive_head.h"
+#include "operator/backup/rclone.h"
+#include "operator/backup/sealing.h"
+
+/// An archive as it is stored (FORMAT.md, The archive). Errors are Rclone's unless said otherwise.
+namespace holdfast::backup {
+
+inline constexpr std::string_view kSealedSuffix = ".sealed";
+
+/// A segment as it is stored.
+struct StoredSegment {
+  archive::SegmentName range;
+  std::string name;  ///< in its folder
+};
+
+/// Those of a folder, by their last entry; what else is there is passed over.
+absl::StatusOr<std::vector<StoredSegment>> list_segments(const Rclone& rclone,
+                                                         const std::string& folder);
+
+/// Opened, if it is sealed, and held to its digest. Errors: DataLoss if it is damaged;
+/// FailedPrecondition if none of `keys` opens it.
+absl::StatusOr<Bytes> read_segment(const Rclone& rclone, const std::string& object,
+                                   const std::vector<SealingKey>& keys);
+
+/// Where a segment ends. Errors: DataLoss.
+absl::StatusOr<archive::Joint> end_of_segment(BytesView segment);
+
+/// The entry before the unbroken stretch of segments that the last of them ends; `segments` by
+/// their last entry, not empty.
+std::uint64_t unbroken_after(const std::vector<StoredSegment>& segments);
+
+/// Errors: NotFound; read_head's.
+absl::StatusOr<ArchiveHead> read_stored_head(const Rclone& rclone, const std::string& folder);
+
+/// Removes the segments before the entry that the oldest backup beside the folder is of: no kept
+/// backup needs them. Nothing goes while there is none, or one whose manifest does not say its
+/// entry, nor ever the last. Returns how many went.
+absl::StatusOr<int> prune_archive(const Rclone& rclone, const std::string& folder,
+                                  const std::string& cluster_id,
+                                  const std::vector<StoredSegment>& segments);
+
+}  // namespace holdfast::backup
