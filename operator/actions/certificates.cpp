@@ -1,14 +1,18 @@
 #include "operator/actions/certificates.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "operator/api/names.h"
 #include "operator/kube/api_error.h"
 #include "operator/member/fleet.h"
+#include "operator/observe/assemble.h"
 #include "operator/observe/certificates.h"
+#include "operator/observe/issuer.h"
 #include "operator/observe/kinds.h"
 #include "operator/pki/certificate.h"
 #include "operator/pki/issue.h"
@@ -54,28 +58,43 @@ absl::StatusOr<pki::Identity> find_authority(const Json& secret, const std::stri
   return absl::AbortedError("the CA that was to sign is no longer in its Secret; looking again");
 }
 
+bool is_member_leaf(const api::HoldfastCluster& cluster, const std::string& secret) {
+  for (const Side side : {Side::kClient, Side::kPeer}) {
+    const std::string suffix = api::member_secret("", side);
+    if (!absl::EndsWith(secret, suffix)) continue;
+    return api::ordinal_of(cluster.metadata.name, secret.substr(0, secret.size() - suffix.size()))
+        .has_value();
+  }
+  return false;
+}
+
 pki::LeafRequest leaf_request(const Pass& pass, const reconcile::IssueLeaf& step) {
   const api::HoldfastCluster& cluster = pass.cluster();
+  Subject subject = subject_of(pass, step.side, step.holder);
   pki::LeafRequest request;
   request.organization = absl::StrCat(cluster.metadata.ns, "/", cluster.metadata.name);
   request.duration = std::chrono::seconds(side_of(pass, step.side).wishes.duration_seconds);
-  switch (step.holder.kind) {
-    case Holder::Kind::kMember:
-      request.common_name = api::member_name(cluster.metadata.name, step.holder.ordinal);
-      request.names = observe::member_certificate_names(cluster, step.side, step.holder.ordinal);
-      request.for_servers = true;
-      break;
-    case Holder::Kind::kOperator:
-      request.common_name = "holdfast-operator";
-      break;
-    case Holder::Kind::kApplication:
-      request.common_name = "application";
-      break;
-  }
+  request.common_name = std::move(subject.common_name);
+  request.names = std::move(subject.names);
+  request.for_servers = subject.for_servers;
   return request;
 }
 
 }  // namespace
+
+Subject subject_of(const Pass& pass, Side side, const Holder& holder) {
+  const api::HoldfastCluster& cluster = pass.cluster();
+  switch (holder.kind) {
+    case Holder::Kind::kOperator:
+      return {"holdfast-operator", {}, false};
+    case Holder::Kind::kApplication:
+      return {"application", {}, false};
+    case Holder::Kind::kMember:
+      break;
+  }
+  return {api::member_name(cluster.metadata.name, holder.ordinal),
+          observe::member_certificate_names(pass.snapshot, side, holder.ordinal), true};
+}
 
 absl::Status CertificateWriter::carry_out(const reconcile::CertificateStep& step) {
   if (absl::Status status = write_.may_write(); !status.ok()) return status;
@@ -129,6 +148,14 @@ absl::Status CertificateWriter::perform(const reconcile::PromoteAuthority& step)
              {named(key::kPrivateKey), observe::secret_value(*secret, key::kNextPrivateKey)},
              {named(key::kNextCertificate), nullptr},
              {named(key::kNextPrivateKey), nullptr}});
+}
+
+absl::Status CertificateWriter::perform(const reconcile::DeleteAuthority& step) {
+  const std::string name = api::ca_secret(cluster().metadata.name, step.side);
+  const Object secret = pass_.snapshot.find_standing("Secret", name);
+  if (!secret) return absl::OkStatus();
+  return write_.remove(kinds::kSecrets, {cluster().metadata.ns, name},
+                       std::string(kube::uid_of(*secret)));
 }
 
 absl::Status CertificateWriter::perform(const reconcile::DistributeBundle& step) {
@@ -185,11 +212,18 @@ absl::Status CertificateWriter::perform(const reconcile::IssueLeaf& step) {
 }
 
 absl::Status CertificateWriter::perform(const reconcile::InstallLeaf& step) {
-  const auto found =
-      pass_.user_secrets.find(pass_.cluster().spec.tls.of(step.side).secret_ref.name);
-  if (found == pass_.user_secrets.end()) return absl::OkStatus();
-  return put_leaf(step.side, step.holder, observe::secret_value(*found->second, key::kCertificate),
-                  observe::secret_value(*found->second, key::kPrivateKey));
+  // Read anew: what the issuer offers no more may be of a CA that has left the bundle since.
+  const auto secret = client_.get(
+      kinds::kSecrets,
+      {cluster().metadata.ns, observe::offering_secret(pass_.snapshot, step.side, step.holder)});
+  if (!secret.ok()) return secret.status();
+  const std::string certificate = observe::secret_value(*secret, key::kCertificate);
+  const auto leaf = pki::read_leaf(certificate, "what the issuer offers");
+  if (!leaf.ok() || leaf->serial != step.serial) {
+    return absl::AbortedError("the issuer offers another certificate by now; looking again");
+  }
+  return put_leaf(step.side, step.holder, certificate,
+                  observe::secret_value(*secret, key::kPrivateKey));
 }
 
 absl::Status CertificateWriter::perform(const reconcile::TellApplications& step) {
@@ -235,9 +269,14 @@ void write_side(const Pass& pass, Side which, const reconcile::CertificateProgre
   const reconcile::CertificateSide& side = side_of(pass, which);
   if (status.phase != progress.phase) status.phase_started_at = pass.now;
   status.phase = progress.phase;
-  status.ca_sha256 = side.current ? side.current->fingerprint : "";
+  const bool ours = side.wishes.issuer == api::Issuer::kBuiltin && side.current;
+  const bool theirs =
+      side.wishes.issuer != api::Issuer::kBuiltin && !side.offered_authorities.empty();
+  status.ca_sha256 = ours     ? side.current->fingerprint
+                     : theirs ? *side.offered_authorities.begin()
+                              : "";
   status.ca_not_after.reset();
-  if (side.current) status.ca_not_after = absl::FromUnixSeconds(side.current->not_after);
+  if (ours) status.ca_not_after = absl::FromUnixSeconds(side.current->not_after);
   status.other_ca_sha256.clear();
   if (side.bundle) {
     status.bundle_sha256 = side.bundle->digest;
@@ -275,6 +314,28 @@ void write_tls_status(const Pass& pass, api::ClusterStatus& status) {
       }
     }
   }
+}
+
+absl::Status delete_leaves_of_the_gone(Writer& write, const Pass& pass) {
+  if (!pass.certificates.calm) return absl::OkStatus();
+  std::set<std::string> needed;
+  for (const Side side : {Side::kClient, Side::kPeer}) {
+    for (const reconcile::CertifiedMember& member : side_of(pass, side).members) {
+      needed.insert(
+          observe::leaf_secret(pass.cluster(), side, {Holder::Kind::kMember, member.ordinal}));
+    }
+  }
+  for (const auto& [key, object] : pass.snapshot.standing) {
+    const auto& [kind, name] = key;
+    if (kind != "Secret" || !is_member_leaf(pass.cluster(), name) || needed.contains(name)) {
+      continue;
+    }
+    if (!observe::is_ours(pass.snapshot, *object)) continue;
+    const absl::Status status =
+        write.remove(kinds::kSecrets, kube::key_of(*object), std::string(kube::uid_of(*object)));
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 std::string certificates_mark(const Pass& pass, int ordinal) {

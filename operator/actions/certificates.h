@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "operator/actions/pass.h"
@@ -24,6 +25,7 @@ class CertificateWriter {
  private:
   absl::Status perform(const reconcile::CreateAuthority& step);
   absl::Status perform(const reconcile::PromoteAuthority& step);
+  absl::Status perform(const reconcile::DeleteAuthority& step);
   absl::Status perform(const reconcile::DistributeBundle& step);
   absl::Status perform(const reconcile::IssueLeaf& step);
   absl::Status perform(const reconcile::InstallLeaf& step);
@@ -42,6 +44,18 @@ class CertificateWriter {
   Writer& write_;
   const Pass& pass_;
 };
+
+/// Whom a holder's certificate names and what it may be used for, whoever issues it.
+struct Subject {
+  std::string common_name;
+  std::vector<std::string> names;
+  bool for_servers = false;
+};
+Subject subject_of(const Pass& pass, api::Side side, const reconcile::Holder& holder);
+
+/// Deletes the leaves of members that have left for good, with their keys. Only in calm: a member
+/// is registered before it has anything else, and ordinals are never given again.
+absl::Status delete_leaves_of_the_gone(Writer& write, const Pass& pass);
 
 /// What status says of certificates after this pass: modes, phases, CAs, each member's earliest
 /// end.

@@ -18,17 +18,16 @@ using std::chrono::steady_clock;
 
 /// After a change by members, which no object's event will tell of.
 constexpr milliseconds kAfterMemberStep{200};
-/// While the cache still shows what our own write has replaced.
-constexpr milliseconds kUntilCacheFollows{50};
 /// While something is under way.
 constexpr milliseconds kDuringOperation{1000};
+/// A connection with TLS that nobody uses for as long is worth less than its memory.
+constexpr milliseconds kKeepsConnections{10000};
+/// While members change over to another key.
+constexpr milliseconds kWhileKeysChange{3000};
 
-kube::WorkQueueOptions queue_options() {
-  kube::WorkQueueOptions options;
-  // A cluster that cannot be worked on is tried again every half minute at the latest: the API's
-  // own limits come first, and its users wait.
-  options.last_delay = milliseconds(30'000);
-  return options;
+std::optional<double> headroom_seconds(const holdfast::reconcile::Headroom& headroom) {
+  if (!headroom.known) return std::nullopt;
+  return headroom.full_in ? static_cast<double>(*headroom.full_in) : Figures::kFarAhead;
 }
 
 }  // namespace
@@ -36,8 +35,9 @@ kube::WorkQueueOptions queue_options() {
 Controller::Controller(const ControllerParts& parts, ControllerOptions options)
     : parts_(parts),
       options_(std::move(options)),
-      queue_(queue_options()),
-      since_(static_cast<std::size_t>(options_.workers)) {
+      workers_(options_.workers, [this](const std::string& key, const Workers::Term& term) {
+        return reconcile(key, term);
+      }) {
 }
 
 Controller::~Controller() {
@@ -45,68 +45,31 @@ Controller::~Controller() {
 }
 
 void Controller::start() {
-  for (std::size_t worker = 0; worker < since_.size(); ++worker) {
-    threads_.emplace_back([this, worker] { work(worker); });
-  }
+  workers_.start();
 }
 
 void Controller::stop() {
-  queue_.shutdown();
-  for (std::thread& thread : threads_) thread.join();
-  threads_.clear();
+  workers_.stop();
 }
 
 void Controller::trigger(const kube::ObjectKey& cluster) {
-  queue_.add(kube::to_text(cluster));
+  workers_.add(kube::to_text(cluster));
 }
 
-void Controller::lead(std::shared_ptr<const kube::Leadership> leadership) {
+void Controller::lead(Workers::Term term) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    leadership_ = std::move(leadership);
     superseded_.clear();
   }
+  workers_.lead(std::move(term));
   for (const kube::ObjectKey& cluster : parts_.caches.clusters()) trigger(cluster);
 }
 
 void Controller::follow() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  leadership_.reset();
+  workers_.follow();
 }
 
-std::shared_ptr<const kube::Leadership> Controller::leadership() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return leadership_;
-}
-
-steady_clock::duration Controller::longest_wait() const {
-  steady_clock::duration longest = queue_.oldest_wait();
-  const auto now = steady_clock::now();
-  const std::lock_guard<std::mutex> lock(mutex_);
-  for (const auto& since : since_) {
-    if (since) longest = std::max(longest, now - *since);
-  }
-  return longest;
-}
-
-void Controller::work(std::size_t worker) {
-  const auto mark = [&](std::optional<SteadyTime> since) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    since_[worker] = since;
-  };
-  while (const auto key = queue_.take()) {
-    mark(steady_clock::now());
-    // Who does not lead drops the key: a term begins with all of them.
-    const auto again = reconcile(*key);
-    mark(std::nullopt);
-    if (again) queue_.add_after(*key, *again);
-    queue_.done(*key);
-  }
-}
-
-std::optional<milliseconds> Controller::reconcile(const std::string& key) {
-  const std::shared_ptr<const kube::Leadership> term = leadership();
-  if (!term || !term->held()) return std::nullopt;
+Workers::Again Controller::reconcile(const std::string& key, const Workers::Term& term) {
   const kube::ObjectKey cluster = kube::parse_key(key);
   std::optional<observe::Snapshot> snapshot = parts_.caches.snapshot(cluster);
   if (!snapshot) {
@@ -132,53 +95,85 @@ std::optional<milliseconds> Controller::reconcile(const std::string& key) {
   const std::chrono::duration<double> took = steady_clock::now() - began;
   parts_.figures.observe_pass(took.count(), outcome.status.ok());
   parts_.figures.set_cluster(cluster, pass.resolved.wishes.replicas, pass.cluster().status);
+  parts_.figures.set_headroom(cluster, headroom_seconds(pass.plan.headroom));
   return after(key, pass, outcome);
 }
 
-std::optional<milliseconds> Controller::after(const std::string& key, const Pass& pass,
-                                              const Outcome& outcome) {
+Workers::Again Controller::after(const std::string& key, const Pass& pass, const Outcome& outcome) {
   if (!outcome.status.ok()) {
     if (kube::is_conflict(outcome.status) || absl::IsAborted(outcome.status)) {
       return kUntilCacheFollows;
     }
     parts_.log.warn("a pass did not come to its end; trying again",
                     {{"cluster", key}, telemetry::Field(outcome.status)});
-    queue_.retry(key);
+    workers_.retry(key);
     return std::nullopt;
   }
-  queue_.forget(key);
-  if (outcome.changed_members) return kAfterMemberStep;
-  const milliseconds planned = std::chrono::seconds(
+  workers_.forget(key);
+  if (outcome.changed_members || pass.auth_plan.step || pass.encryption_plan.step)
+    return kAfterMemberStep;
+  milliseconds planned = std::chrono::seconds(
       std::min(pass.plan.look_again_seconds, pass.certificate_plan.look_again_seconds));
-  return pass.plan.memory.operation ? std::min(planned, kDuringOperation) : planned;
+  // Which key a member uses no event tells.
+  if (!pass.encryption_plan.behind.empty()) planned = std::min(planned, kWhileKeysChange);
+  if (pass.plan.memory.operation) return std::min(planned, kDuringOperation);
+  if (planned >= kKeepsConnections) rest(pass);
+  return planned;
+}
+
+void Controller::rest(const Pass& pass) {
+  for (const auto& [ordinal, client] : pass.members) {
+    if (client->endpoint().tls) client->rest();
+  }
 }
 
 Pass Controller::look(observe::Snapshot snapshot) {
   Pass pass;
   pass.snapshot = std::move(snapshot);
   pass.now = absl::Now();
+  parts_.cert_manager.look_up(pass.snapshot);
   pass.resolved = observe::resolve(pass.snapshot, options_.defaults, pass.now);
-  pass.members = pool_.of(pass.snapshot, observe::operator_material(pass.snapshot));
+  pass.members = parts_.pool.of(pass.snapshot, observe::operator_material(pass.snapshot));
   pass.user_secrets = parts_.user_secrets.look_up(pass.snapshot);
-  ask_members(pass);
+  pass.passwords = observe::read_root_passwords(pass.snapshot, pass.user_secrets);
+  pass.keys = observe::read_encryption_keys(pass.snapshot, pass.user_secrets);
+  pass.session = parts_.pool.session({pass.cluster().metadata.ns, pass.cluster().metadata.name});
+  pass.session->offer(pass.passwords.to_offer());
+  const bool reads_pages = pages_.must_read(pass.snapshot, pass.user_secrets, steady_clock::now());
+  ask_members(pass, reads_pages);
   compare_copies(pass);
   pass.plan = holdfast::reconcile::plan(pass.observed);
-  pass.certificates = observe::assemble_certificates(
-      {pass.snapshot, pass.observed, pass.plan, pass.probes, pass.user_secrets, pass.now});
+  pass.certificates =
+      observe::assemble_certificates({pass.snapshot, pass.observed, pass.plan, pass.probes,
+                                      pass.user_secrets, pass.now, &leaves_});
   pass.certificate_plan = holdfast::reconcile::plan_certificates(pass.certificates);
+  pass.auth = observe::assemble_auth(pass.snapshot, pass.observed, pass.passwords, pass.probes,
+                                     *pass.session);
+  pass.auth_plan = holdfast::reconcile::plan_auth(pass.auth);
+  pass.encryption = observe::assemble_encryption(pass.snapshot, pass.resolved.wishes,
+                                                 pass.plan.memory, pass.keys, pass.probes);
+  pass.encryption_plan = holdfast::reconcile::plan_encryption(pass.encryption);
+  if (reads_pages) {
+    const auto& plan = pass.certificate_plan;
+    const bool settled = plan.client.settled && plan.peer.settled && !plan.step &&
+                         pass.encryption_plan.behind.empty();
+    pages_.learn(pass.snapshot, pass.user_secrets, pass.probes, settled, steady_clock::now());
+  }
   return pass;
 }
 
-void Controller::ask_members(Pass& pass) {
+void Controller::ask_members(Pass& pass, bool pages) {
   std::vector<const member::Client*> clients;
   for (const auto& [ordinal, client] : pass.members) clients.push_back(client.get());
-  for (auto& client : joined_.of(pass.snapshot, pass.user_secrets)) {
+  for (auto& client : joined_.of(pass.snapshot, pass.user_secrets, pass.session)) {
     clients.push_back(client.get());
     pass.joined.push_back({std::move(client), {}});
   }
-  std::vector<member::Probe> probes = member::probe_all(clients, {.metrics_page = true});
+  std::vector<member::Probe> probes = member::probe_all(clients, {.metrics_page = pages});
   std::size_t at = 0;
   for (const auto& [ordinal, client] : pass.members) pass.probes[ordinal] = std::move(probes[at++]);
+  parts_.vital_signs.note({pass.cluster().metadata.ns, pass.cluster().metadata.name}, pass.probes);
+  pages_.fill(pass.snapshot, pass.probes);
   probes.erase(probes.begin(), probes.begin() + static_cast<std::ptrdiff_t>(at));
   for (std::size_t i = 0; i < probes.size(); ++i) pass.joined[i].probe = probes[i];
   pass.observed = observe::assemble(pass.snapshot, pass.resolved.wishes, pass.probes,
@@ -196,7 +191,9 @@ void Controller::compare_copies(Pass& pass) {
     if (!member.registration || !member.registration->learner) continue;
     const auto learner = pass.members.find(member.ordinal);
     if (learner == pass.members.end() || !facts.is_caught_up(member)) continue;
-    member.answers->hash = observe::compare(*learner->second, *leader);
+    member.answers->hash = joined_.compare_once(
+        {pass.cluster().metadata.ns, pass.cluster().metadata.name}, *learner->second, *leader,
+        member.registration->id, steady_clock::now());
   }
 }
 
@@ -214,8 +211,10 @@ void Controller::note_written(const std::string& key, const std::string& before,
 }
 
 void Controller::forget(const std::string& key) {
-  queue_.forget(key);
-  pool_.forget(kube::parse_key(key));
+  workers_.forget(key);
+  parts_.pool.forget(kube::parse_key(key));
+  parts_.vital_signs.forget(kube::parse_key(key));
+  pages_.forget(kube::parse_key(key));
   parts_.figures.forget(kube::parse_key(key));
   joined_.forget(kube::parse_key(key));
   const std::lock_guard<std::mutex> lock(mutex_);

@@ -14,12 +14,15 @@
 #include "datastore/telemetry/log.h"
 #include "operator/actions/executor.h"
 #include "operator/actions/figures.h"
-#include "operator/kube/leader_elector.h"
-#include "operator/kube/work_queue.h"
+#include "operator/actions/workers.h"
 #include "operator/observe/caches.h"
+#include "operator/observe/cert_manager.h"
+#include "operator/observe/known_pages.h"
+#include "operator/observe/leaves.h"
 #include "operator/observe/lookups.h"
 #include "operator/observe/member_pool.h"
 #include "operator/observe/user_secrets.h"
+#include "operator/observe/vital_signs.h"
 #include "operator/specs/template.h"
 
 namespace holdfast::actions {
@@ -35,6 +38,9 @@ struct ControllerParts {
   observe::Caches& caches;
   observe::Lookups& lookups;
   observe::UserSecrets& user_secrets;
+  observe::CertManagerCertificates& cert_manager;
+  observe::MemberPool& pool;
+  observe::VitalSigns& vital_signs;  ///< told what passes hear
   Executor& executor;
   kube::EventRecorder& events;
   Figures& figures;
@@ -58,45 +64,39 @@ class Controller {
   /// Something of this cluster's has changed. Never waits.
   void trigger(const kube::ObjectKey& cluster);
   /// A term begins: every cluster is looked at.
-  void lead(std::shared_ptr<const kube::Leadership> leadership);
+  void lead(Workers::Term term);
   /// The term is over: passes under way stop at their next write.
   void follow();
 
   /// How long the pass that runs longest has run, or a key has waited for a worker.
-  std::chrono::steady_clock::duration longest_wait() const;
+  std::chrono::steady_clock::duration longest_wait() const { return workers_.longest_wait(); }
 
  private:
-  using SteadyTime = std::chrono::steady_clock::time_point;
-
-  void work(std::size_t worker);
-  std::shared_ptr<const kube::Leadership> leadership() const;
-  /// One pass and what became of it. Returns when to look again; nothing: only once something
-  /// changes.
-  std::optional<std::chrono::milliseconds> reconcile(const std::string& key);
-  std::optional<std::chrono::milliseconds> after(const std::string& key, const Pass& pass,
-                                                 const Outcome& outcome);
+  /// One pass and what became of it.
+  Workers::Again reconcile(const std::string& key, const Workers::Term& term);
+  Workers::Again after(const std::string& key, const Pass& pass, const Outcome& outcome);
+  /// Nothing is under way: ends connections that cost more than another handshake will.
+  static void rest(const Pass& pass);
   Pass look(observe::Snapshot snapshot);
-  /// Everybody who may be asked, side by side.
-  void ask_members(Pass& pass);
+  /// Everybody who may be asked, side by side; `pages`: for their metrics pages too.
+  void ask_members(Pass& pass, bool pages);
   /// Of a cluster that is joined: whether a learner that may vote soon has what the leader has.
-  static void compare_copies(Pass& pass);
+  void compare_copies(Pass& pass);
   bool is_superseded(const std::string& key, const std::string& version) const;
   void note_written(const std::string& key, const std::string& before, const std::string& after);
   void forget(const std::string& key);
 
   const ControllerParts parts_;
   const ControllerOptions options_;
-  observe::MemberPool pool_;
   observe::JoinedPool joined_;
-  kube::WorkQueue queue_;
-  std::vector<std::thread> threads_;
+  observe::KnownPages pages_;
+  observe::KnownLeaves leaves_;
 
-  mutable std::mutex mutex_;  // guards all below
-  std::shared_ptr<const kube::Leadership> leadership_;
+  mutable std::mutex mutex_;  // guards what is below
   /// By cluster: the version that our last write replaced, while the cache may still show it.
   std::map<std::string, std::string> superseded_;
-  /// When each worker's present pass began.
-  std::vector<std::optional<SteadyTime>> since_;
+
+  Workers workers_;  // last: their passes use all the others
 };
 
 }  // namespace holdfast::actions

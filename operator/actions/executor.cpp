@@ -7,7 +7,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "operator/actions/auth.h"
 #include "operator/actions/certificates.h"
+#include "operator/actions/encryption.h"
+#include "operator/actions/issued.h"
 #include "operator/actions/member_steps.h"
 #include "operator/actions/status.h"
 #include "operator/actions/texts.h"
@@ -35,13 +38,12 @@ bool is_asked_of_members(const reconcile::Step& step) {
          std::holds_alternative<reconcile::PromoteLearner>(step) ||
          std::holds_alternative<reconcile::RemoveMember>(step) ||
          std::holds_alternative<reconcile::RemoveStranger>(step) ||
-         std::holds_alternative<reconcile::MoveLeader>(step);
-}
-
-/// "AddLearner" of "AddLearner 3".
-std::string verb_of(const reconcile::Step& step) {
-  const std::string text = reconcile::to_string(step);
-  return text.substr(0, text.find(' '));
+         std::holds_alternative<reconcile::MoveLeader>(step) ||
+         std::holds_alternative<reconcile::LowerVersion>(step) ||
+         std::holds_alternative<reconcile::CancelLowering>(step) ||
+         std::holds_alternative<reconcile::Defragment>(step) ||
+         std::holds_alternative<reconcile::Compact>(step) ||
+         std::holds_alternative<reconcile::DisarmAlarm>(step);
 }
 
 specs::Start start_of(reconcile::Start start) {
@@ -52,8 +54,16 @@ specs::Start start_of(reconcile::Start start) {
       return specs::Start::kJoinExisting;
     case reconcile::Start::kForceAlone:
       return specs::Start::kForceNewCluster;
+    case reconcile::Start::kRestored:
+      return specs::Start::kRestored;
+    case reconcile::Start::kReturned:
+      return specs::Start::kReturned;
   }
   return specs::Start::kJoinExisting;
+}
+
+bool exchanges_data(reconcile::Start start) {
+  return start == reconcile::Start::kRestored || start == reconcile::Start::kReturned;
 }
 
 }  // namespace
@@ -72,7 +82,11 @@ class Executor::Run {
     if (!deleting && !pass_.resolved.wishes.paused) {
       hold_standing_objects();
       hold_member_objects();
+      hold_issued_certificates();
       keep(carry_out_certificate_step());
+      keep(carry_out_auth_step());
+      keep(hold_key_secrets(write_, pass_));
+      keep(carry_out_encryption_step());
     }
     for (const reconcile::Step& step : pass_.plan.repairs) keep(carry_out_step(step));
     if (pass_.plan.disruptive && outcome_.status.ok()) keep(carry_out_step(*pass_.plan.disruptive));
@@ -81,6 +95,7 @@ class Executor::Run {
       keep(answer(finished));
     }
     maintain_one();
+    end_operations();
     return std::move(outcome_);
   }
 
@@ -166,6 +181,53 @@ class Executor::Run {
     for (const reconcile::Announcement& each : pass_.plan.announcements) {
       record(each.warning, each.reason, "Reconcile", each.message);
     }
+    announce_issuer();
+    announce_auth();
+    announce_encryption();
+    announce_storage();
+  }
+
+  void announce_encryption() {
+    const auto& waiting = pass_.encryption_plan.waiting;
+    if (!waiting || waiting->reason == reconcile::kSealing ||
+        waiting->reason == reconcile::kKeyChanging) {
+      return;
+    }
+    tell_once(api::condition::kEncryptionReady, *waiting);
+  }
+
+  void announce_storage() {
+    if (pass_.plan.storage) return tell_once(api::condition::kStorageHealthy, *pass_.plan.storage);
+    const api::Condition* before =
+        api::find_condition(cluster().status.conditions, api::condition::kStorageHealthy);
+    const bool grew = before != nullptr && before->reason == "Growing";
+    if (grew && pass_.plan.growing.empty()) {
+      record(false, "VolumesGrown", "Reconcile", "every volume has the size that is declared");
+    }
+  }
+
+  /// What only a person can do; told once for each thing to do.
+  void announce_auth() {
+    const auto& waiting = pass_.auth_plan.waiting;
+    if (!waiting || waiting->reason == reconcile::kWaitingForMembers) return;
+    tell_once(api::condition::kAuthReady, *waiting);
+  }
+
+  /// An issuer that gives nothing is the user's to mend; told once for each way of not giving.
+  void announce_issuer() {
+    for (const auto* side : {&pass_.certificate_plan.peer, &pass_.certificate_plan.client}) {
+      if (!side->waiting || side->waiting->reason != reconcile::kIssuerNotReady) continue;
+      return tell_once(api::condition::kTlsReady, *side->waiting);  // what the condition tells
+    }
+  }
+
+  /// Unless the condition has said it before.
+  void tell_once(std::string_view condition, const reconcile::Waiting& waiting) {
+    const std::string message = with_member_names(waiting.message, cluster().metadata.name);
+    const api::Condition* before = api::find_condition(cluster().status.conditions, condition);
+    if (before == nullptr || before->message != message) {
+      record(true, waiting.reason, "Reconcile", message);
+    }
   }
 
   void record(bool warning, std::string_view reason, std::string_view action,
@@ -197,6 +259,15 @@ class Executor::Run {
     }
   }
 
+  void hold_issued_certificates() {
+    const Asked asked = ask_cert_manager(write_, pass_);
+    for (const std::string& refusal : asked.refusals) {
+      record(true, "CertificateRefused", "Reconcile", refusal);
+    }
+    keep(asked.status);
+    keep(delete_leaves_of_the_gone(write_, pass_));
+  }
+
   /// What may change on Pods and claims while they are in use.
   void hold_member_objects() {
     for (const Object& pod : pass_.snapshot.pods) {
@@ -223,6 +294,9 @@ class Executor::Run {
     marks.learner = true;
     if (std::string mark = certificates_mark(pass_, ordinal); !mark.empty()) {
       marks.annotations[std::string(api::annotation::kCertificates)] = std::move(mark);
+    }
+    if (std::string mark = keys_mark(pass_); !mark.empty()) {
+      marks.annotations[std::string(api::annotation::kKeys)] = std::move(mark);
     }
     for (const reconcile::Member& member : pass_.observed.members) {
       if (member.ordinal != ordinal || !member.registration) continue;
@@ -257,6 +331,39 @@ class Executor::Run {
     return status;
   }
 
+  absl::Status carry_out_auth_step() {
+    const auto& step = pass_.auth_plan.step;
+    if (!step) return absl::OkStatus();
+    const absl::Status status = actions::carry_out(write_, pass_, *step);
+    const std::string what = reconcile::to_string(*step);
+    log_step(what, status);
+    if (status.ok()) {
+      const News news = news_of(pass_, *step);
+      if (!news.reason.empty()) record(false, news.reason, "Reconcile", news.sentence);
+    } else if (is_asked_of_members(*step)) {
+      tell_refusal(what, status);
+      return absl::OkStatus();
+    }
+    return status;
+  }
+
+  absl::Status carry_out_encryption_step() {
+    const auto& step = pass_.encryption_plan.step;
+    if (!step) return absl::OkStatus();
+    const absl::Status status = actions::carry_out(write_, pass_, *step);
+    log_step(reconcile::to_string(*step), status);
+    if (!status.ok()) return status;
+    const News news = news_of(pass_, *step);
+    record(false, news.reason, "Reconcile", news.sentence);
+    return status;
+  }
+
+  void tell_refusal(const std::string& what, const absl::Status& status) {
+    if (member::outcome_of(status) != member::Outcome::kRejected) return;
+    record(true, "MembersRefused", "Reconcile",
+           absl::StrCat("refused by the members: ", what, ": ", std::string(status.message())));
+  }
+
   /// A Pod is made once its member's certificates stand; the pass that sees the last of them does
   /// it.
   bool awaits_certificates(const reconcile::Step& step) const {
@@ -275,10 +382,11 @@ class Executor::Run {
     if (status.ok()) {
       outcome_.changed_members = outcome_.changed_members || of_members;
       // Users are told what changes the cluster; that volumes and Pods follow, Kubernetes tells.
-      if (of_members) record(false, verb_of(step), "Reconcile", what);
-    } else if (of_members && member::outcome_of(status) == member::Outcome::kRejected) {
-      record(true, verb_of(step) + "Refused", "Reconcile",
-             absl::StrCat(what, ": ", std::string(status.message())));
+      if (of_members) {
+        record(false, reconcile::reason_of(step), "Reconcile", reconcile::sentence_of(step));
+      }
+    } else if (of_members) {
+      tell_refusal(what, status);
     }
     // Members say no, not yet or nothing at all as a matter of course: the next look tells.
     return of_members ? absl::OkStatus() : status;
@@ -326,10 +434,33 @@ class Executor::Run {
     return write_.remove(kinds::kClaims, claim_key(step.ordinal), step.uid);
   }
   absl::Status perform(const reconcile::CreatePod& step) {
-    specs::MemberStart start{start_of(step.start), {step.joining.begin(), step.joining.end()}, {}};
+    specs::MemberStart start{
+        start_of(step.start), {step.joining.begin(), step.joining.end()}, {}, step.restore};
     if (step.start == reconcile::Start::kJoin) start.foreign = strangers();
-    return write_.create(kinds::kPods, specs::member_pod(cluster(), pass_.resolved.member,
-                                                         marks_of(step.ordinal), start));
+    Json pod = specs::member_pod(cluster(), pass_.resolved.member, marks_of(step.ordinal), start);
+    if (exchanges_data(step.start)) return create_exchanging(step, std::move(pod));
+    if (step.start != reconcile::Start::kNewCluster) return write_.create(kinds::kPods, pod);
+    const absl::StatusOr<Json> seed = executor_.options_.prepare_seed(cluster(), std::move(pod));
+    if (seed.ok()) return write_.create(kinds::kPods, *seed);
+    record(true, "CannotRestore", "Bootstrap", std::string(seed.status().message()));
+    return seed.status();
+  }
+  /// Nobody may run on the other data, and the caches may be older than the last Pod.
+  absl::Status create_exchanging(const reconcile::CreatePod& step, Json pod) {
+    for (const reconcile::Member& other : pass_.observed.members) {
+      const absl::StatusOr<Json> live = executor_.client_.get(kinds::kPods, pod_key(other.ordinal));
+      if (absl::IsNotFound(live.status())) continue;
+      if (!live.ok()) return live.status();
+      const specs::PodOrigin origin = specs::pod_origin(*live);
+      if (origin.start == start_of(step.start) && origin.restore == step.restore) continue;
+      return absl::AbortedError(
+          absl::StrCat(member(other.ordinal), " still has another Pod; looking again"));
+    }
+    const absl::StatusOr<Json> prepared =
+        executor_.options_.prepare_exchange(cluster(), std::move(pod));
+    if (prepared.ok()) return write_.create(kinds::kPods, *prepared);
+    record(true, "CannotRestore", "Restore", std::string(prepared.status().message()));
+    return prepared.status();
   }
   /// Of a cluster that is joined: a joiner is told of every member.
   std::vector<specs::InitialMember> strangers() const {
@@ -345,6 +476,7 @@ class Executor::Run {
     for (const Object& pod : pass_.snapshot.pods) {
       if (kube::uid_of(*pod) == step.uid) at_once = observe::is_node_gone(pass_.snapshot, *pod);
     }
+    if (step.evict && !at_once) return write_.evict(pod_key(step.ordinal), step.uid);
     return write_.remove(kinds::kPods, pod_key(step.ordinal), step.uid, at_once);
   }
   absl::Status perform(const reconcile::RemoveFinalizer& /*step*/) {
@@ -369,7 +501,8 @@ class Executor::Run {
     for (const Object& object : pass_.snapshot.operations) {
       auto operation = api::read<api::HoldfastOperation>(*object);
       if (!operation.ok() || !is_upkeep(*operation) || api::is_finished(*operation)) continue;
-      if (operation->metadata.deletion_timestamp) continue;
+      if (operation->metadata.deletion_timestamp || api::is_overdue(*operation, pass_.now))
+        continue;
       const auto created = operation->metadata.creation_timestamp;
       if (!oldest || created < oldest->metadata.creation_timestamp) oldest = *std::move(operation);
     }
@@ -387,6 +520,22 @@ class Executor::Run {
     }
   }
 
+  /// Those whose time is up fail; those that have ended long enough ago go.
+  void end_operations() {
+    for (const Object& object : pass_.snapshot.operations) {
+      const auto operation = api::read<api::HoldfastOperation>(*object);
+      if (!operation.ok() || operation->metadata.deletion_timestamp) continue;
+      if (api::is_overdue(*operation, pass_.now)) {
+        keep(answer({operation->metadata.name, false,
+                     absl::StrCat("it did not end within ", operation->spec.active_deadline_seconds,
+                                  " s (spec.activeDeadlineSeconds)")}));
+      } else if (api::is_outlived(*operation, pass_.now)) {
+        keep(write_.remove(kinds::kOperations, kube::key_of(*object),
+                           std::string(kube::uid_of(*object))));
+      }
+    }
+  }
+
   absl::Status write_operation(const api::HoldfastOperation& operation) {
     Json body = api::status_to_apply(operation);
     body["metadata"]["resourceVersion"] = operation.metadata.resource_version;
@@ -398,7 +547,7 @@ class Executor::Run {
     for (const Object& object : pass_.snapshot.operations) {
       if (kube::name_of(*object) != finished.request) continue;
       auto operation = api::read<api::HoldfastOperation>(*object);
-      if (!operation.ok()) return absl::OkStatus();
+      if (!operation.ok() || api::is_finished(*operation)) return absl::OkStatus();
       finish(finished, *operation);
       return write_operation(*operation);
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,9 +15,19 @@
 namespace holdfast::actions {
 
 struct ExecutorOptions {
+  /// Makes the seed's Pod begin with a backup's data, for clusters with bootstrap.restore. Its
+  /// error keeps the Pod from being made.
+  using PreparePod =
+      std::function<absl::StatusOr<kube::Json>(const api::HoldfastCluster&, kube::Json pod)>;
   std::string operator_namespace;
   bool serves_service_monitors = false;
   bool serves_alert_rules = false;
+  PreparePod prepare_seed = [](const api::HoldfastCluster&, kube::Json pod) { return pod; };
+  /// Makes a member's Pod begin as a HoldfastRestore wants it: with the backup's data in the place
+  /// of its own, or with its own again.
+  PreparePod prepare_exchange = [](const api::HoldfastCluster&, const kube::Json&) {
+    return absl::StatusOr<kube::Json>(absl::UnimplementedError("this operator restores nothing"));
+  };
 };
 
 /// What became of a pass.

@@ -25,6 +25,9 @@ Figures::Figures(telemetry::MetricRegistry& registry)
   add(registry, "holdfast_operator_cluster_certificate_not_after_seconds",
       "When the first of the members' certificates ends, in seconds since 1970.",
       [](const Cluster& cluster) -> Figure { return cluster.certificate_not_after_seconds; });
+  add(registry, "holdfast_operator_headroom_seconds",
+      "Until the store reaches its quota, as it has grown lately; a year where that is not near.",
+      [](const Cluster& cluster) -> Figure { return cluster.headroom_seconds; });
 }
 
 void Figures::add(telemetry::MetricRegistry& registry, const std::string& name,
@@ -59,7 +62,13 @@ void Figures::set_cluster(const kube::ObjectKey& key, std::int32_t wanted,
     earliest = std::min(earliest.value_or(end), end);
   }
   const std::lock_guard<std::mutex> lock(mutex_);
+  cluster.headroom_seconds = clusters_[key].headroom_seconds;
   clusters_[key] = cluster;
+}
+
+void Figures::set_headroom(const kube::ObjectKey& key, std::optional<double> seconds) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  clusters_[key].headroom_seconds = seconds;
 }
 
 void Figures::forget(const kube::ObjectKey& key) {

@@ -24,7 +24,12 @@ class Figures {
   /// What the last pass saw.
   void set_cluster(const kube::ObjectKey& key, std::int32_t wanted,
                    const api::ClusterStatus& status);
+  /// Until its store is full, as it has grown lately; kFarAhead: not within what can be told.
+  /// Nothing: not known.
+  void set_headroom(const kube::ObjectKey& key, std::optional<double> seconds);
   void forget(const kube::ObjectKey& key);
+
+  static constexpr double kFarAhead = 365.0 * 24 * 3600;
 
  private:
   using Samples = telemetry::MetricRegistry::Samples;
@@ -35,6 +40,7 @@ class Figures {
     double is_ready = 0;
     double is_progressing = 0;
     std::optional<double> certificate_not_after_seconds;
+    std::optional<double> headroom_seconds;
   };
 
   void add(telemetry::MetricRegistry& registry, const std::string& name, const std::string& help,

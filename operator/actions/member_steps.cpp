@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "operator/api/names.h"
 #include "operator/member/fleet.h"
@@ -16,6 +17,8 @@
 namespace holdfast::actions {
 
 namespace {
+
+constexpr reconcile::Ordinal kNobody = -1;
 
 /// By ID, of the joined cluster's; null if it did not answer in this pass.
 const member::Client* client_of(const Pass& pass, MemberId id) {
@@ -77,6 +80,10 @@ absl::Status remove(const std::vector<const member::Client*>& voters, MemberId i
 
 }  // namespace
 
+std::vector<const member::Client*> voters_to_ask(const Pass& pass) {
+  return voters_of(pass, kNobody);
+}
+
 const member::Client* leader_client(const Pass& pass) {
   for (const reconcile::Stranger& stranger : pass.observed.strangers) {
     if (stranger.leads) return client_of(pass, stranger.id);
@@ -108,8 +115,7 @@ absl::Status carry_out(const Pass& pass, const reconcile::RemoveMember& step) {
 }
 
 absl::Status carry_out(const Pass& pass, const reconcile::RemoveStranger& step) {
-  constexpr reconcile::Ordinal kNobody = -1;
-  return remove(voters_of(pass, kNobody), step.id);
+  return remove(voters_to_ask(pass), step.id);
 }
 
 absl::Status carry_out(const Pass& pass, const reconcile::MoveLeader& step) {
@@ -118,6 +124,42 @@ absl::Status carry_out(const Pass& pass, const reconcile::MoveLeader& step) {
       ours != pass.members.end() ? ours->second.get() : client_of(pass, step.from_id);
   if (leader == nullptr) return absl::UnavailableError("the leader has no address");
   return leader->move_leader(step.to_id.value);
+}
+
+absl::Status carry_out(const Pass& pass, const reconcile::LowerVersion& step) {
+  return member::at_any(voters_to_ask(pass), [&](const member::Client& client) {
+    return client.downgrade(member::DowngradeAction::kEnable, api::format_level(step.to)).status();
+  });
+}
+
+absl::Status carry_out(const Pass& pass, const reconcile::CancelLowering& /*step*/) {
+  return member::at_any(voters_to_ask(pass), [&](const member::Client& client) {
+    return client.downgrade(member::DowngradeAction::kCancel, "").status();
+  });
+}
+
+absl::Status carry_out(const Pass& pass, const reconcile::Defragment& step) {
+  const auto found = pass.members.find(step.ordinal);
+  if (found == pass.members.end()) return absl::UnavailableError("the member has no address");
+  return found->second->defragment();
+}
+
+absl::Status carry_out(const Pass& pass, const reconcile::Compact& step) {
+  const absl::Status status = member::at_any(
+      voters_of(pass, kNobody),
+      [&](const member::Client& client) { return client.compact(step.revision, step.until_free); });
+  return absl::StrContains(status.message(), "has been compacted") ? absl::OkStatus() : status;
+}
+
+absl::Status carry_out(const Pass& pass, const reconcile::DisarmAlarm& step) {
+  const std::vector<const member::Client*> voters = voters_of(pass, kNobody);
+  for (const MemberId id : step.ids) {
+    const member::Alarm alarm{id.value, member::AlarmType::kNoSpace};
+    const absl::Status status = member::at_any(
+        voters, [&](const member::Client& client) { return client.disarm_alarm(alarm); });
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace holdfast::actions

@@ -1,16 +1,22 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "operator/member/answers.h"
+#include "operator/member/session.h"
+#include "operator/observe/auth.h"
+#include "operator/observe/encryption.h"
 #include "operator/observe/joined.h"
 #include "operator/observe/member_pool.h"
 #include "operator/observe/snapshot.h"
 #include "operator/observe/wishes.h"
+#include "operator/reconcile/auth.h"
 #include "operator/reconcile/certificates.h"
+#include "operator/reconcile/encryption.h"
 #include "operator/reconcile/observed.h"
 #include "operator/reconcile/plan.h"
 
@@ -27,8 +33,17 @@ struct Pass {
   std::vector<observe::JoinedMember> joined;
   reconcile::Observed observed;
   reconcile::Plan plan;
-  /// Secrets that spec.tls names, by name.
+  /// Secrets that spec names, by name.
   std::map<std::string, kube::Object> user_secrets;
+  /// Root's password, and who we are to the members.
+  observe::RootPasswords passwords;
+  std::shared_ptr<member::Session> session = std::make_shared<member::Session>();
+  reconcile::AuthObserved auth;
+  reconcile::AuthPlan auth_plan;
+  /// Keys of members' volumes.
+  observe::EncryptionKeys keys;
+  reconcile::EncryptionObserved encryption;
+  reconcile::EncryptionPlan encryption_plan;
   reconcile::CertificatesObserved certificates;
   reconcile::CertificatePlan certificate_plan;
   absl::Time now;

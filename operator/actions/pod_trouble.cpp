@@ -18,6 +18,8 @@ constexpr std::array<std::string_view, 5> kNoImage = {"ErrImagePull", "ImagePull
 
 /// Bytes of the kubelet's own words that are passed on.
 constexpr std::size_t kMost = 200;
+/// Of a worker's, which says what to do.
+constexpr std::size_t kMostOfVerdict = 600;
 
 bool is_unschedulable(const Json& pod) {
   const Json* conditions = kube::find_at(pod, {"status", "conditions"});
@@ -41,10 +43,32 @@ std::string trouble_of_container(const Json& container) {
   return "";
 }
 
+/// What one that prepares the data said when it failed: the verdict of a worker, or its last words.
+std::string words_of_failure(const Json& container) {
+  if (kube::integer_at(container, {"state", "terminated", "exitCode"}) == 0) return "";
+  for (const char* state : {"state", "lastState"}) {
+    const Json* ended = kube::find_at(container, {state, "terminated"});
+    if (ended == nullptr || kube::integer_at(*ended, {"exitCode"}).value_or(0) == 0) continue;
+    const std::string_view words = kube::text_at(*ended, {"message"});
+    const auto verdict = kube::parse_json(words);
+    const std::string_view said =
+        verdict.ok() && verdict->is_object() ? kube::text_at(*verdict, {"message"}) : words;
+    return api::str_cat("its data cannot be made ready (", kube::text_at(container, {"name"}),
+                        "): ", said.substr(0, kMostOfVerdict));
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string trouble_of(const Json& pod) {
   if (is_unschedulable(pod)) return "no node takes its Pod; see the Pod's events";
+  const Json* preparing = kube::find_at(pod, {"status", "initContainerStatuses"});
+  if (preparing != nullptr && preparing->is_array()) {
+    for (const Json& container : *preparing) {
+      if (std::string words = words_of_failure(container); !words.empty()) return words;
+    }
+  }
   const Json* containers = kube::find_at(pod, {"status", "containerStatuses"});
   if (containers == nullptr || !containers->is_array()) return "";
   for (const Json& container : *containers) {

@@ -5,11 +5,13 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "operator/actions/certificates.h"
+#include "operator/actions/encryption.h"
 #include "operator/actions/pod_trouble.h"
 #include "operator/actions/texts.h"
 #include "operator/api/condition.h"
@@ -41,10 +43,13 @@ class StatusWriter {
 
   api::ClusterStatus write() {
     observe::remember(pass_.plan.memory, name(), status_);
+    if (status_.restore) status_.restore->message = named(status_.restore->message);
     status_.observed_generation = pass_.cluster().metadata.generation;
+    write_step();
     write_target();
     write_members();
     write_tls_status(pass_, status_);
+    write_encryption_status(pass_, status_);
     write_counts();
     for (Finding& finding : findings()) write_condition(std::move(finding));
     return std::move(status_);
@@ -53,6 +58,40 @@ class StatusWriter {
  private:
   const std::string& name() const { return pass_.cluster().metadata.name; }
   std::string named(std::string_view text) const { return with_member_names(text, name()); }
+
+  /// Where the operation in flight is: at the step that this pass takes, or at what it waits for.
+  void write_step() {
+    if (!status_.operation) return;
+    api::OperationInFlight& now = *status_.operation;
+    if (const auto& step = pass_.plan.disruptive) {
+      now.step = first_word(reconcile::to_string(*step));
+    } else if (const reconcile::Step* repair = repair_of(now.member)) {
+      now.step = first_word(reconcile::to_string(*repair));
+    } else if (const auto& waiting = pass_.plan.waiting) {
+      now.step = waiting->reason;
+      now.message = named(waiting->message);
+    }
+    const auto& before = pass_.cluster().status.operation;
+    const bool same = before && before->type == now.type && before->member == now.member &&
+                      before->started_at == now.started_at && before->step == now.step;
+    now.step_started_at = same ? before->step_started_at : pass_.now;
+  }
+
+  static std::string first_word(const std::string& text) { return text.substr(0, text.find(' ')); }
+
+  /// What is made or made good for the member in this pass; null: nothing.
+  const reconcile::Step* repair_of(const std::string& member) const {
+    const auto is_of_member = [&](const auto& step) {
+      if constexpr (requires { step.ordinal; }) {
+        return api::member_name(name(), step.ordinal) == member;
+      }
+      return false;
+    };
+    for (const reconcile::Step& step : pass_.plan.repairs) {
+      if (std::visit(is_of_member, step)) return &step;
+    }
+    return nullptr;
+  }
 
   /// The last specification that was accepted; a version that was refused keeps the one before.
   void write_target() {
@@ -150,7 +189,8 @@ class StatusWriter {
 
   std::vector<Finding> findings() const {
     std::vector<Finding> all = {ready(),     quorum(),  progressing(), degraded(),
-                                upgrading(), storage(), alarms(),      tls()};
+                                upgrading(), storage(), alarms(),      headroom(),
+                                tls(),       auth(),    encryption()};
     const auto& wishes = pass_.resolved.wishes;
     all.push_back(
         {api::condition::kPaused, wishes.paused, wishes.paused ? "Paused" : "NotPaused",
@@ -233,6 +273,9 @@ class StatusWriter {
 
   Finding storage() const {
     const auto& waiting = pass_.plan.storage;
+    if (!waiting && !pass_.plan.growing.empty()) {
+      return {api::condition::kStorageHealthy, true, "Growing", named(pass_.plan.growing)};
+    }
     if (!waiting)
       return {api::condition::kStorageHealthy, true, "AsDeclared", "volumes are as declared"};
     return {api::condition::kStorageHealthy, false, waiting->reason, named(waiting->message)};
@@ -247,13 +290,31 @@ class StatusWriter {
       return {api::condition::kAlarmActive, true, "Corrupt",
               absl::StrCat("CORRUPT is raised by ", absl::StrJoin(corrupt, ", "))};
     }
+    if (const auto& space = pass_.plan.space) {
+      return {api::condition::kAlarmActive, true, space->reason, named(space->message)};
+    }
     if (!full.empty()) {
       return {api::condition::kAlarmActive, true, "NoSpace",
               absl::StrCat("NOSPACE is raised by ", absl::StrJoin(full, ", "),
                            ": writes are refused; delete keys, compact and defragment, or raise "
-                           "spec.options.quotaBytes, then disarm it")};
+                           "spec.options.quotaBytes, then disarm it, or let the operator do that "
+                           "(spec.maintenance.space.automatic)")};
     }
     return {api::condition::kAlarmActive, false, "NoAlarm", "no member raises an alarm"};
+  }
+
+  Finding headroom() const {
+    const reconcile::Headroom& headroom = pass_.plan.headroom;
+    if (headroom.is_short) {
+      return {api::condition::kHeadroom, false, headroom.is_short->reason,
+              named(headroom.is_short->message)};
+    }
+    if (!headroom.known) {
+      return {api::condition::kHeadroom, true, "NotKnownYet",
+              "too little was seen of how the store grows to tell when it will be full"};
+    }
+    return {api::condition::kHeadroom, true, "Enough",
+            "as it has grown lately the store is not full within three days"};
   }
 
   Finding tls() const {
@@ -269,6 +330,40 @@ class StatusWriter {
     }
     return {api::condition::kTlsReady, true, "AsDeclared",
             "every certificate is as declared and in use"};
+  }
+
+  Finding auth() const {
+    const reconcile::AuthPlan& plan = pass_.auth_plan;
+    if (plan.waiting)
+      return {api::condition::kAuthReady, false, plan.waiting->reason,
+              named(plan.waiting->message)};
+    if (plan.step) {
+      return {api::condition::kAuthReady, false, "Progressing", reconcile::to_string(*plan.step)};
+    }
+    if (!pass_.auth.wanted) {
+      return {api::condition::kAuthReady, true, "Disabled",
+              "authentication is off, as declared: whoever reaches the members may read and write"};
+    }
+    return {api::condition::kAuthReady, true, "AsDeclared",
+            absl::StrCat("authentication is on, and root's password is that of Secret ",
+                         pass_.auth.secret)};
+  }
+
+  Finding encryption() const {
+    constexpr std::string_view kType = api::condition::kEncryptionReady;
+    const reconcile::EncryptionPlan& plan = pass_.encryption_plan;
+    if (plan.waiting) return {kType, false, plan.waiting->reason, named(plan.waiting->message)};
+    if (plan.step) return {kType, false, "Progressing", reconcile::to_string(*plan.step)};
+    if (!pass_.encryption.wanted && !pass_.encryption.begun) {
+      return {kType, true, "Disabled",
+              "what members write to their volumes is not encrypted by them, as declared"};
+    }
+    if (!plan.behind.empty()) {
+      return {kType, false, reconcile::kSealing, "not every member is known to use its key"};
+    }
+    return {kType, true, "AsDeclared",
+            absl::StrCat("what members write to their volumes is encrypted, by key ", plan.key,
+                         " of Secret ", pass_.encryption.secret)};
   }
 
   void write_condition(Finding finding) {

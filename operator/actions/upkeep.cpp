@@ -129,11 +129,13 @@ class Upkeep {
   static std::string too_full(const Target& target) {
     const member::MemberStatus& status = *target.probe->status;
     const bool known = status.db_quota_bytes > 0;
-    if (!known || status.db_size_bytes * 100 < status.db_quota_bytes * kDisarmBelowPercent) {
+    if (!known ||
+        status.db_size_bytes * 100 < status.db_quota_bytes * reconcile::kDisarmBelowPercent) {
       return "";
     }
     return absl::StrCat(target.name, " holds ", status.db_size_bytes, " bytes of ",
-                        status.db_quota_bytes, ", and not less than ", kDisarmBelowPercent,
+                        status.db_quota_bytes, ", and not less than ",
+                        reconcile::kDisarmBelowPercent,
                         " %: delete keys, compact and defragment, or raise "
                         "spec.options.quotaBytes first");
   }

@@ -11,10 +11,6 @@
 /// of the planner's: Defragment, Compact, DisarmAlarm.
 namespace holdfast::actions {
 
-/// A NOSPACE alarm is disarmed only below this share of the quota (rule 13): just
-/// below it the next write would raise it again.
-inline constexpr int kDisarmBelowPercent = 90;
-
 /// What one pass did for an operation.
 struct Progress {
   /// Absent: it goes on in the next pass.

@@ -43,6 +43,15 @@ absl::Status Writer::remove(const kube::Resource& resource, const kube::ObjectKe
   return absl::IsNotFound(status) || kube::is_conflict(status) ? absl::OkStatus() : status;
 }
 
+absl::Status Writer::evict(const kube::ObjectKey& pod, const std::string& uid) {
+  if (absl::Status status = may_write(); !status.ok()) return status;
+  kube::DeleteOptions options;
+  options.uid = uid;
+  const absl::Status status = client_.evict(pod, options);
+  const bool is_too_late = absl::IsNotFound(status) || kube::is_conflict(status);
+  return is_too_late || absl::IsResourceExhausted(status) ? absl::OkStatus() : status;
+}
+
 absl::Status look_again_after(const absl::Status& status) {
   return absl::IsNotFound(status) || kube::is_conflict(status) ? absl::OkStatus() : status;
 }

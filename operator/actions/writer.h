@@ -29,6 +29,9 @@ class Writer {
                                    const std::string& subresource = {});
   absl::Status patch(const kube::Resource& resource, const kube::ObjectKey& key,
                      const kube::Json& patch);
+  /// Evicts this very Pod. Ok too if it is gone, or if a disruption budget refuses now: somebody
+  /// else was faster, and the next look tells.
+  absl::Status evict(const kube::ObjectKey& pod, const std::string& uid);
   /// Ok too if it is gone or another of its name stands there. `at_once`: without the grace that
   /// only its node could give.
   absl::Status remove(const kube::Resource& resource, const kube::ObjectKey& key,

@@ -1,5 +1,7 @@
 #include "operator/actions/certificates.h"
 
+#include "operator/actions/issued.h"
+
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -37,10 +39,19 @@ class StoreApi final : public kube::Client {
     if (absl::StrContains(request.path, "leases")) return lease(request);
     if (request.method == "POST") return create(request);
     const auto found = objects.find(request.path);
+    const bool applies = request.content_type.find("apply") != std::string::npos;
+    if (refuses_certificates && absl::StrContains(request.path, "certificates")) {
+      return kube::to_status({.code = 422, .reason = "Invalid", .message = "too short"}, "apply");
+    }
     if (found == objects.end()) {
+      if (applies) return keep(request.path, *kube::parse_json(request.body));
       return kube::to_status({.code = 404, .reason = "NotFound"}, request.path);
     }
     if (request.method == "GET") return *found->second;
+    if (request.method == "DELETE") {
+      objects.erase(found);
+      return Json(nullptr);
+    }
     return patch(request, found->second);
   }
   absl::Status stream(const kube::Request&, const std::function<bool(std::string_view)>&) override {
@@ -49,6 +60,7 @@ class StoreApi final : public kube::Client {
 
   std::map<std::string, Object> objects;  // by path
   int conflicts = 0;
+  bool refuses_certificates = false;
 
  private:
   static absl::StatusOr<Json> lease(const kube::Request& request) {
@@ -103,8 +115,12 @@ class CertificatesTest : public testing::Test {
     callbacks.on_started = [this](auto leadership) { term_ = std::move(leadership); };
     callbacks.on_stopped = [] {};
     elector_ = std::make_unique<kube::LeaderElector>(
-        api_, kube::LeaderElectorOptions{.lease = {"apps", "op"}, .identity = "me"}, callbacks,
-        *log_, 1);
+        api_,
+        kube::LeaderElectorOptions{.lease = {"apps", "op"},
+                                   .identity = "me",
+                                   .lease_duration = std::chrono::hours(1),
+                                   .renew_deadline = std::chrono::minutes(59)},
+        callbacks, *log_, 1);
     elector_->step();
     for (int ordinal = 0; ordinal < 3; ++ordinal) {
       reconcile::Member member;
@@ -122,7 +138,9 @@ class CertificatesTest : public testing::Test {
   void see() {
     pass_.snapshot.standing.clear();
     for (const auto& [path, object] : api_.objects) {
-      const std::string kind = absl::StrContains(path, "/secrets/") ? "Secret" : "ConfigMap";
+      const std::string kind = absl::StrContains(path, "/secrets/")        ? "Secret"
+                               : absl::StrContains(path, "/certificates/") ? "Certificate"
+                                                                           : "ConfigMap";
       pass_.snapshot.standing[{kind, std::string(kube::name_of(*object))}] = object;
     }
   }
@@ -216,10 +234,74 @@ class CertificatesTest : public testing::Test {
 
   void wait(absl::Duration time) { pass_.now += time; }
 
+  /// As the executor does before the planner's step.
+  Asked ask() {
+    see();
+    plan();
+    Writer write(api_, term_);
+    return ask_cert_manager(write, pass_);
+  }
+
+  /// What cert-manager does with every Certificate that there is.
+  void fill_issued(const pki::Identity& ca) {
+    const auto objects = api_.objects;
+    for (const auto& [path, object] : objects) {
+      if (!absl::StrContains(path, "/certificates/")) continue;
+      const Json& spec = object->at("spec");
+      pki::LeafRequest request{.common_name = spec.at("commonName"),
+                               .duration = std::chrono::hours(24 * 90)};
+      for (const Json& usage : spec.at("usages")) {
+        request.for_servers = request.for_servers || usage == "server auth";
+      }
+      for (const char* field : {"dnsNames", "ipAddresses"}) {
+        for (const Json& name : spec.value(field, Json::array())) request.names.push_back(name);
+      }
+      const auto leaf = pki::issue_leaf(ca, request, pki_now());
+      const std::string secret = spec.at("secretName");
+      Json filled = *api_.objects.at(absl::StrCat("/api/v1/namespaces/apps/secrets/", secret));
+      filled["data"] = data_of(ca, *leaf);
+      api_.objects[absl::StrCat("/api/v1/namespaces/apps/secrets/", secret)] =
+          std::make_shared<const Json>(filled);
+    }
+  }
+
+  static Json data_of(const pki::Identity& ca, const pki::Identity& leaf) {
+    return {{"ca.crt", absl::Base64Escape(ca.certificate_pem)},
+            {"tls.crt", absl::Base64Escape(leaf.certificate_pem)},
+            {"tls.key", absl::Base64Escape(leaf.key_pem)}};
+  }
+
+  void use_cert_manager() {
+    for (api::TlsSide* side :
+         {&pass_.snapshot.cluster.spec.tls.client, &pass_.snapshot.cluster.spec.tls.peer}) {
+      side->issuer = api::Issuer::kCertManager;
+      side->issuer_ref = api::IssuerReference{"own"};
+    }
+    pass_.snapshot.cert_manager = observe::CertManager::kServed;
+  }
+
+  /// Passes and loads until every phase is over.
+  void come_to_rest() {
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_TRUE(ask().status.ok());
+      wait(absl::Seconds(60));
+      work();
+      load();
+    }
+    EXPECT_TRUE(pass_.certificate_plan.client.settled);
+    EXPECT_TRUE(pass_.certificate_plan.peer.settled);
+  }
+
+  int count(const std::string& part) {
+    int found = 0;
+    for (const auto& [path, object] : api_.objects) found += absl::StrContains(path, part) ? 1 : 0;
+    return found;
+  }
+
   void give_secret(const std::string& name, const pki::Identity& ca, const pki::Identity& leaf) {
-    const Json data = {{"ca.crt", absl::Base64Escape(ca.certificate_pem)},
-                       {"tls.crt", absl::Base64Escape(leaf.certificate_pem)},
-                       {"tls.key", absl::Base64Escape(leaf.key_pem)}};
+    const Json data = data_of(ca, leaf);
+    api_.objects[absl::StrCat("/api/v1/namespaces/apps/secrets/", name)] =
+        std::make_shared<const Json>(Json{{"metadata", {{"name", name}}}, {"data", data}});
     pass_.user_secrets[name] =
         std::make_shared<const Json>(Json{{"metadata", {{"name", name}}}, {"data", data}});
   }
@@ -375,6 +457,116 @@ TEST_F(CertificatesTest, AUsersSecretIsCopiedOnceItsCaIsTrusted) {
   EXPECT_EQ(bundle(Side::kPeer), *pki::make_bundle({ca->certificate_pem}, "it"));
   EXPECT_EQ(value("db-2-peer-tls", "tls.crt"),
             observe::secret_value(*pass_.user_secrets["mine"], "tls.crt"));
+}
+
+TEST_F(CertificatesTest, CertManagerIsAskedForEveryHolderAndGivesAllThatMembersNeed) {
+  use_cert_manager();
+  work();
+  EXPECT_TRUE(ask().status.ok());
+  EXPECT_EQ(count("/certificates/"), 8);  // three members on both sides, the operator, applications
+  const Json& spec = api_.objects
+                         .at("/apis/cert-manager.io/v1/namespaces/apps/certificates/"
+                             "db-1-peer-tls-issued")
+                         ->at("spec");
+  EXPECT_EQ(spec.at("issuerRef").at("name"), "own");
+  EXPECT_EQ(spec.at("privateKey").at("rotationPolicy"), "Always");
+  EXPECT_THAT(spec.at("dnsNames").dump(), HasSubstr("db-1.db-peers.apps.svc"));
+  EXPECT_THAT(spec.at("ipAddresses").dump(), HasSubstr("127.0.0.1"));
+  // Asking again changes nothing.
+  const auto before = api_.objects;
+  EXPECT_TRUE(ask().status.ok());
+  EXPECT_EQ(api_.objects, before);
+
+  fill_issued(*pki::create_ca({"cert-manager's", "us"}, pki_now()));
+  work();
+  EXPECT_EQ(pass_.certificate_plan.startable, (std::set<int>{0, 1, 2}));
+  EXPECT_EQ(value("db-1-peer-tls", "tls.crt"), value("db-1-peer-tls-issued", "tls.crt"));
+  EXPECT_EQ(count("secrets/db-ca-"), 0);
+}
+
+TEST_F(CertificatesTest, AnIssuersNewCaIsTrustedBeforeALeafOfItIsShown) {
+  use_cert_manager();
+  work();
+  ask();
+  fill_issued(*pki::create_ca({"first", "us"}, pki_now()));
+  work();
+  load();
+  come_to_rest();
+  const std::string shown = value("db-0-peer-tls", "tls.crt");
+
+  const auto second = pki::create_ca({"second", "us"}, pki_now());
+  fill_issued(*second);
+  work();
+  EXPECT_EQ(value("db-0-peer-tls", "tls.crt"), shown);  // nobody has loaded the new CA
+  EXPECT_EQ(pki::read_certificates(bundle(Side::kPeer), "bundle")->size(), 2U);
+  come_to_rest();
+  EXPECT_EQ(value("db-0-peer-tls", "tls.crt"), value("db-0-peer-tls-issued", "tls.crt"));
+  EXPECT_EQ(bundle(Side::kPeer), *pki::make_bundle({second->certificate_pem}, "it"));
+}
+
+TEST_F(CertificatesTest, WhatWasAskedOfCertManagerIsTakenBackWithItsIssuer) {
+  use_cert_manager();
+  work();
+  ask();
+  fill_issued(*pki::create_ca({"first", "us"}, pki_now()));
+  work();
+  load();
+  come_to_rest();
+  for (api::TlsSide* side :
+       {&pass_.snapshot.cluster.spec.tls.client, &pass_.snapshot.cluster.spec.tls.peer}) {
+    side->issuer = api::Issuer::kBuiltin;
+  }
+  come_to_rest();
+  EXPECT_EQ(count("-issued"), 0);
+  EXPECT_EQ(bundle(Side::kPeer), *pki::make_bundle({value("db-ca-peer", "tls.crt")}, "it"));
+}
+
+TEST_F(CertificatesTest, AMembersLeavesGoOnceItHasLeft) {
+  bootstrap();
+  pass_.observed.members.pop_back();
+  pass_.observed.wishes.replicas = 2;
+  pass_.snapshot.pods.pop_back();
+  see();
+  plan();
+  Writer write(api_, term_);
+  pass_.certificates.calm = false;
+  EXPECT_TRUE(delete_leaves_of_the_gone(write, pass_).ok());
+  EXPECT_NE(value("db-2-peer-tls", "tls.crt"), "") << "who is there is not known now";
+  pass_.certificates.calm = true;
+  EXPECT_TRUE(delete_leaves_of_the_gone(write, pass_).ok());
+  EXPECT_EQ(count("secrets/db-2-"), 0);
+  EXPECT_EQ(count("secrets/db-1-"), 2);
+}
+
+TEST_F(CertificatesTest, TheClustersDomainIsInEveryFullName) {
+  pass_.snapshot.cluster_domain = "k8s.example";
+  work();
+  const auto leaf = pki::read_leaf(value("db-1-server-tls", "tls.crt"), "it");
+  ASSERT_TRUE(leaf.ok());
+  EXPECT_THAT(leaf->names(), testing::IsSupersetOf({"db-1.db-peers.apps.svc.k8s.example",
+                                                    "*.db-peers.apps.svc.k8s.example"}));
+}
+
+TEST_F(CertificatesTest, WhatKeepsCertManagerFromIssuingIsSaid) {
+  use_cert_manager();
+  work();
+  ask();
+  const auto problem = [&] {
+    pass();
+    return pass_.certificate_plan.peer.waiting->message;
+  };
+  EXPECT_THAT(problem(), HasSubstr("see that Issuer own exists and is ready"));
+  pass_.snapshot.cert_manager = observe::CertManager::kForbidden;
+  EXPECT_THAT(problem(), HasSubstr("upgrade its chart"));
+  pass_.snapshot.cert_manager = observe::CertManager::kAbsent;
+  EXPECT_THAT(problem(), HasSubstr("cert-manager is not installed here"));
+  pass_.snapshot.cert_manager = observe::CertManager::kServed;
+  std::erase_if(api_.objects,
+                [](const auto& each) { return absl::StrContains(each.first, "/certificates/"); });
+  api_.refuses_certificates = true;
+  const Asked asked = ask();
+  EXPECT_FALSE(asked.status.ok());
+  EXPECT_THAT(asked.refusals, testing::Contains(HasSubstr("too short")));
 }
 
 TEST_F(CertificatesTest, WhatAPodMountsChangesItsMark) {

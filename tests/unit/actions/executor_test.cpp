@@ -5,8 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "datastore/crypto/wrapping_keys.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "operator/actions/status.h"
@@ -87,6 +89,10 @@ class ExecutorTest : public testing::Test {
     pass_.certificates = observe::assemble_certificates(
         {pass_.snapshot, pass_.observed, pass_.plan, {}, {}, pass_.now});
     pass_.certificate_plan = reconcile::plan_certificates(pass_.certificates);
+    pass_.keys = observe::read_encryption_keys(pass_.snapshot, {});
+    pass_.encryption = observe::assemble_encryption(pass_.snapshot, pass_.resolved.wishes,
+                                                    pass_.plan.memory, pass_.keys, {});
+    pass_.encryption_plan = reconcile::plan_encryption(pass_.encryption);
   }
 
   /// A term that has just begun.
@@ -180,11 +186,211 @@ TEST_F(ExecutorTest, AStatusThatSaysItAlreadyIsNotWrittenAgain) {
   EXPECT_THAT(api_.requests, IsEmpty());
 }
 
+TEST_F(ExecutorTest, StatusSaysWhichStepAnOperationIsAtAndSinceWhen) {
+  const api::ClusterStatus making = next_status(pass_);
+  ASSERT_TRUE(making.operation.has_value());
+  EXPECT_EQ(making.operation->step, "CreateVolume");
+  EXPECT_EQ(making.operation->step_started_at, pass_.now);
+
+  pass_.snapshot.cluster.status = making;
+  pass_.now += absl::Seconds(5);
+  EXPECT_EQ(next_status(pass_).operation->step_started_at, making.operation->step_started_at)
+      << "the same step, a pass later";
+
+  pass_.plan.repairs.clear();
+  pass_.plan.waiting = {"Bootstrapping", "member 0 forms the cluster"};
+  const api::ClusterStatus waiting = next_status(pass_);
+  EXPECT_EQ(waiting.operation->step, "Bootstrapping");
+  EXPECT_EQ(waiting.operation->message, "db-0 forms the cluster");
+  EXPECT_EQ(waiting.operation->step_started_at, pass_.now);
+
+  pass_.plan.disruptive = reconcile::AddLearner{0};
+  EXPECT_EQ(next_status(pass_).operation->step, "AddLearner");
+}
+
+TEST_F(ExecutorTest, StorageIsTheWorstOfItsVolumes) {
+  const auto storage = [this] {
+    const api::ClusterStatus status = next_status(pass_);
+    return *api::find_condition(status.conditions, api::condition::kStorageHealthy);
+  };
+  EXPECT_EQ(storage().reason, "AsDeclared");
+  pass_.plan.growing = "the volume of member 1 is being grown to 2Gi";
+  EXPECT_EQ(storage().reason, "Growing");
+  EXPECT_EQ(storage().status, api::ConditionStatus::kTrue);
+  EXPECT_EQ(storage().message, "the volume of db-1 is being grown to 2Gi");
+  pass_.plan.storage = {"VolumeFull", "no room is left on the volume of member 2"};
+  EXPECT_EQ(storage().status, api::ConditionStatus::kFalse);
+  EXPECT_EQ(storage().message, "no room is left on the volume of db-2");
+}
+
 TEST_F(ExecutorTest, EveryConditionHasAReasonAndAMessage) {
   for (const api::Condition& condition : next_status(pass_).conditions) {
     EXPECT_FALSE(condition.reason.empty()) << condition.type;
     EXPECT_FALSE(condition.message.empty()) << condition.type;
   }
+}
+
+TEST_F(ExecutorTest, WhoAsksForEncryptionGetsNoPlainVolume) {
+  pass_.snapshot.cluster.spec.encryption_at_rest = api::EncryptionAtRest{{"mine"}};
+  look();
+  EXPECT_TRUE(executor_.carry_out(pass_, term()).status.ok());
+  EXPECT_THAT(api_.requests, Each(Not(HasSubstr("persistentvolumeclaims"))));
+  EXPECT_THAT(api_.requests, Each(Not(HasSubstr("pods"))));
+  const api::ClusterStatus status = next_status(pass_);
+  const auto* condition = api::find_condition(status.conditions, api::condition::kEncryptionReady);
+  ASSERT_NE(condition, nullptr);
+  EXPECT_EQ(condition->reason, "KeySecretMissing");
+  EXPECT_FALSE(status.encryption) << "nothing was begun";
+}
+
+// -- keys of members' volumes --------------------------------------------------------------------
+
+class KeysTest : public ExecutorTest {
+ protected:
+  KeysTest() {
+    pass_.plan = {};
+    pass_.keys.secret = "db-encryption";
+    pass_.keys.wanted = {crypto::Key256(Bytes(32, 'n'))};
+    pass_.keys.given = {crypto::Key256(Bytes(32, 'o'))};
+    pass_.snapshot.cluster.spec.encryption_at_rest.emplace();
+  }
+  static std::string hex(char byte) { return absl::BytesToHexString(std::string(32, byte)); }
+  /// The body of what was asked of Secrets.
+  Json body_of(const std::string& request) {
+    for (std::size_t i = 0; i < api_.requests.size(); ++i) {
+      if (api_.requests[i] == request) return *kube::parse_json(api_.bodies[i]);
+    }
+    return nullptr;
+  }
+  void stand(const std::string& name, const std::string& owner) {
+    pass_.snapshot.standing[{"Secret", name}] = std::make_shared<const Json>(
+        Json{{"kind", "Secret"},
+             {"metadata",
+              {{"name", name},
+               {"uid", "kept-uid"},
+               {"resourceVersion", "7"},
+               {"annotations", {{"holdfast.dev/owner-uid", owner}}}}}});
+  }
+};
+
+TEST_F(KeysTest, AGeneratedKeyStaysWithTheVolumesThatNeedIt) {
+  pass_.encryption_plan.step = reconcile::GenerateKeys{};
+  EXPECT_TRUE(executor_.carry_out(pass_, term()).status.ok());
+  const Json secret = body_of("create /api/v1/namespaces/apps/secrets");
+  EXPECT_EQ(secret["metadata"]["name"], "db-encryption");
+  EXPECT_FALSE(secret["metadata"].contains("ownerReferences"));
+  EXPECT_EQ(secret["metadata"]["annotations"]["holdfast.dev/owner-uid"], "cluster-uid");
+  const auto keys = crypto::parse_wrapping_keys(observe::secret_value(secret, "keys"), "it");
+  ASSERT_TRUE(keys.ok()) << keys.status();
+  EXPECT_EQ(keys->size(), 1U);
+}
+
+TEST_F(KeysTest, AKeyGoesWithTheVolumes) {
+  pass_.snapshot.cluster.spec.storage.retention = api::VolumeRetention::kDelete;
+  stand("db-encryption", "cluster-uid");
+  stand("db-keys", "an-earlier-cluster");
+  EXPECT_TRUE(executor_.carry_out(pass_, term()).status.ok());
+  const Json patch = body_of("patch /api/v1/namespaces/apps/secrets/db-encryption");
+  EXPECT_EQ(patch["metadata"]["ownerReferences"][0]["uid"], "cluster-uid");
+  EXPECT_EQ(body_of("patch /api/v1/namespaces/apps/secrets/db-keys"), nullptr);
+}
+
+TEST_F(KeysTest, MembersAreGivenTheNewKeyAndTheOneBefore) {
+  stand("db-keys", "cluster-uid");
+  pass_.encryption_plan.step = reconcile::GiveKeys{
+      {observe::name_of(pass_.keys.wanted[0]), observe::name_of(pass_.keys.given[0])}};
+  EXPECT_TRUE(executor_.carry_out(pass_, term()).status.ok());
+  const Json patch = body_of("patch /api/v1/namespaces/apps/secrets/db-keys");
+  EXPECT_EQ(patch["metadata"]["resourceVersion"], "7") << "over what was seen, or not at all";
+  const std::string text = observe::secret_value(patch, "keys");
+  ASSERT_NE(text.find(hex('n')), std::string::npos);
+  ASSERT_NE(text.find(hex('o')), std::string::npos);
+  EXPECT_LT(text.find(hex('n')), text.find(hex('o')));
+}
+
+TEST_F(KeysTest, StatusTellsKeysByTheirNamesAndWhoIsBehind) {
+  pass_.resolved.member.keys_secret = "db-keys";
+  pass_.encryption.given_keys = {"n", "o"};
+  pass_.encryption_plan.key = "n";
+  pass_.encryption_plan.behind = {1};
+  const api::ClusterStatus status = next_status(pass_);
+  ASSERT_TRUE(status.encryption);
+  EXPECT_EQ(status.encryption->key_id, "n");
+  EXPECT_THAT(status.encryption->key_ids, ElementsAre("n", "o"));
+  EXPECT_THAT(status.encryption->members_behind, ElementsAre("db-1"));
+}
+
+// -- root's password -----------------------------------------------------------------------------
+
+class RootPasswordTest : public ExecutorTest {
+ protected:
+  RootPasswordTest() {
+    pass_.plan = {};
+    pass_.passwords.secret = "db-root";
+    pass_.passwords.wanted = "the-new-one";
+    pass_.session->offer({{"root", "the-new-one"}});
+  }
+  /// The body of what was asked of Secrets.
+  Json body_of(const std::string& request) {
+    for (std::size_t i = 0; i < api_.requests.size(); ++i) {
+      if (api_.requests[i] == request) return *kube::parse_json(api_.bodies[i]);
+    }
+    return nullptr;
+  }
+  void stand() {
+    const Json kept = {
+        {"kind", "Secret"},
+        {"metadata", {{"name", "db-auth"}, {"uid", "kept-uid"}, {"resourceVersion", "7"}}}};
+    pass_.snapshot.standing[{"Secret", "db-auth"}] = std::make_shared<const Json>(kept);
+  }
+};
+
+constexpr char kMakeSecret[] = "create /api/v1/namespaces/apps/secrets";
+constexpr char kPatchSecret[] = "patch /api/v1/namespaces/apps/secrets/db-auth";
+
+TEST_F(RootPasswordTest, OneIsGeneratedThatNobodyGuesses) {
+  pass_.auth_plan.step = reconcile::GenerateRootSecret{};
+  EXPECT_TRUE(executor_.carry_out(pass_, term()).status.ok());
+  const Json secret = body_of(kMakeSecret);
+  EXPECT_EQ(secret["type"], "kubernetes.io/basic-auth");
+  EXPECT_EQ(secret["metadata"]["name"], "db-root");
+  EXPECT_EQ(secret["metadata"]["ownerReferences"][0]["uid"], "cluster-uid");
+  EXPECT_EQ(observe::secret_value(secret, "username"), "root");
+  EXPECT_GE(observe::secret_value(secret, "password").size(), 40U);
+}
+
+TEST_F(RootPasswordTest, TheNextIsNotedOverWhatWasSeenAlone) {
+  pass_.auth_plan.step = reconcile::NoteNextPassword{};
+  EXPECT_TRUE(executor_.carry_out(pass_, term()).status.ok());
+  EXPECT_EQ(observe::secret_value(body_of(kMakeSecret), "next"), "the-new-one");
+
+  stand();
+  EXPECT_TRUE(executor_.carry_out(pass_, term()).status.ok());
+  const Json patch = body_of(kPatchSecret);
+  EXPECT_EQ(patch["metadata"]["resourceVersion"], "7");
+  EXPECT_EQ(observe::secret_value(patch, "next"), "the-new-one");
+  EXPECT_FALSE(patch["data"].contains("password"));
+}
+
+TEST_F(RootPasswordTest, WhatIsTakenBecomesCurrentAndNothingIsNext) {
+  stand();
+  pass_.session->accepted({"root", "the-new-one"}, "token", member::Session::Clock::now());
+  pass_.auth_plan.step = reconcile::NoteTakenPassword{};
+  EXPECT_TRUE(executor_.carry_out(pass_, term()).status.ok());
+  const Json patch = body_of(kPatchSecret);
+  EXPECT_EQ(observe::secret_value(patch, "password"), "the-new-one");
+  EXPECT_TRUE(patch["data"]["next"].is_null());
+}
+
+TEST_F(RootPasswordTest, APasswordStandsInNoStatusAndMembersThatSayNoAreNoFailure) {
+  pass_.passwords.next = "the-new-one";
+  for (const reconcile::AuthStep& step : {reconcile::AuthStep(reconcile::EnableAuth{}),
+                                          reconcile::AuthStep(reconcile::ChangeRootPassword{})}) {
+    pass_.auth_plan.step = step;
+    EXPECT_TRUE(executor_.carry_out(pass_, term()).status.ok());
+  }
+  EXPECT_THAT(api_.bodies, Each(Not(HasSubstr("the-new-one"))));
+  EXPECT_THAT(api_.requests, Each(Not(HasSubstr("secrets"))));
 }
 
 TEST(Texts, MembersAreCalledByName) {

@@ -29,6 +29,23 @@ TEST(PodTrouble, ReadsTheSameWhileTheKubeletTriesAgain) {
   EXPECT_EQ(trouble_of(waiting("ErrImagePull")), trouble_of(waiting("ImagePullBackOff")));
 }
 
+TEST(PodTrouble, SaysWhatKeptItsDataFromBeingMadeReady) {
+  Json fetch = {
+      {"name", "fetch-backup"},
+      {"state", {{"waiting", {{"reason", "CrashLoopBackOff"}}}}},
+      {"lastState",
+       {{"terminated",
+         {{"exitCode", 1}, {"message", R"({"succeeded": false, "message": "it is too late"})"}}}}}};
+  const auto pod = [&] {
+    return Json{{"status", {{"initContainerStatuses", Json::array({fetch})}}}};
+  };
+  EXPECT_EQ(trouble_of(pod()), "its data cannot be made ready (fetch-backup): it is too late");
+  fetch["lastState"]["terminated"]["message"] = "no room";
+  EXPECT_EQ(trouble_of(pod()), "its data cannot be made ready (fetch-backup): no room");
+  fetch["state"] = {{"terminated", {{"exitCode", 0}}}};
+  EXPECT_EQ(trouble_of(pod()), "");
+}
+
 TEST(PodTrouble, SaysThatNoNodeTakesIt) {
   const Json pod = {
       {"status",
