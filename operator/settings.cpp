@@ -50,6 +50,7 @@ std::variant<Settings, int> parse_settings(int argc, char** argv) {
   using telemetry::LogLevel;
   Settings settings;
   std::string listen = "[::]:8080";
+  std::string fleet_page;
   CLI::App app("Runs holdfast clusters on Kubernetes: HoldfastCluster and its kin.");
   app.set_version_flag("--version", "holdfast-operator " HOLDFAST_RELEASE);
   app.add_option("--watch-namespace", settings.watch_namespaces,
@@ -59,9 +60,24 @@ std::variant<Settings, int> parse_settings(int argc, char** argv) {
   app.add_option("--member-image", settings.member_image,
                  "Image of members of a cluster that names none; the tag is their version")
       ->capture_default_str();
+  app.add_option("--operator-image", settings.operator_image,
+                 "Image of this very program, in which backups' workers run")
+      ->capture_default_str();
+  app.add_option("--cluster-domain", settings.cluster_domain,
+                 "The domain of Services' full names, which members' certificates carry too")
+      ->capture_default_str();
   app.add_option("--leader-election-namespace", settings.leader_election_namespace,
                  "Where the Lease of the acting operator is; default: its own namespace");
   app.add_option("--listen", listen, "Address of /healthz, /readyz and /metrics")
+      ->capture_default_str();
+  app.add_option("--fleet-page", fleet_page,
+                 "Address of the fleet page, as in [::]:8081; none: it is not served");
+  app.add_option(
+      "--fleet-kubeconfigs", settings.fleet_kubeconfigs,
+      "A folder of kubeconfigs, read again while running: the clusters of each, by its "
+      "file's name, are on the fleet page too, for those who may list all clusters here");
+  app.add_option("--fleet-name", settings.fleet_name,
+                 "What this Kubernetes is called on the fleet page beside others")
       ->capture_default_str();
   app.add_option("--kubeconfig", settings.kubeconfig,
                  "The API server and who we are to it; default: KUBECONFIG, the Pod's own, "
@@ -87,6 +103,16 @@ std::variant<Settings, int> parse_settings(int argc, char** argv) {
   if (!address) {
     std::cerr << "--listen takes an address and a port, as in [::]:8080; not " << listen << "\n";
     return 2;
+  }
+  if (!fleet_page.empty()) {
+    const std::optional<Address> page = parse_address(fleet_page);
+    if (!page) {
+      std::cerr << "--fleet-page takes an address and a port, as in [::]:8081; not " << fleet_page
+                << "\n";
+      return 2;
+    }
+    settings.fleet_page_host = page->host;
+    settings.fleet_page_port = page->port;
   }
   settings.listen_host = address->host;
   settings.listen_port = address->port;

@@ -12,9 +12,19 @@ namespace holdfast {
 struct Settings {
   std::vector<std::string> watch_namespaces;  ///< empty: all
   std::string member_image = "holdfast.dev/holdfast";
+  std::string operator_image = "holdfast.dev/holdfast-operator:" HOLDFAST_RELEASE;
+  /// The domain of Services' full names.
+  std::string cluster_domain = "cluster.local";
   std::string leader_election_namespace;  ///< empty: the Pod's own, or "default" outside one
   std::string listen_host = "::";
   int listen_port = 8080;
+  /// Where the fleet page is served; port 0: nowhere.
+  std::string fleet_page_host = "::";
+  int fleet_page_port = 0;
+  /// A folder of kubeconfigs of other Kubernetes clusters, shown on the page too; empty: none. And
+  /// what this one is called beside them.
+  std::string fleet_kubeconfigs;
+  std::string fleet_name = "here";
   std::string kubeconfig;
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
   int workers = 8;
