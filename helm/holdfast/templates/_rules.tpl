@@ -18,8 +18,12 @@ server-side apply, which is the verb patch, and create where there is nothing ye
   resources: [holdfastbackups]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [holdfast.dev]
-  resources: [holdfastbackupschedules, holdfastrestores]
+  resources: [holdfastbackupschedules]
   verbs: [get, list, watch]
+# A finalizer removes what a restore has replaced.
+- apiGroups: [holdfast.dev]
+  resources: [holdfastrestores]
+  verbs: [get, list, watch, patch]
 - apiGroups: [holdfast.dev]
   resources:
     - holdfastclusters/status
@@ -32,6 +36,10 @@ server-side apply, which is the verb patch, and create where there is nothing ye
 - apiGroups: [""]
   resources: [pods, persistentvolumeclaims, services, secrets, configmaps, serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]
+# A planned restart asks the disruption budget, as a drain does.
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
@@ -40,7 +48,7 @@ server-side apply, which is the verb patch, and create where there is nothing ye
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create, patch{{ if .Values.fleetPage.enabled }}, list{{ end }}]
 {{- if .Capabilities.APIVersions.Has "cert-manager.io/v1" }}
 # For clusters whose tls.*.issuer is CertManager.
 - apiGroups: [cert-manager.io]
@@ -68,6 +76,16 @@ server-side apply, which is the verb patch, and create where there is nothing ye
 - apiGroups: [storage.k8s.io]
   resources: [storageclasses]
   verbs: [get]
+{{- end -}}
+
+{{- /* What the fleet page asks Kubernetes: who a token is, and what that user may see. */ -}}
+{{- define "holdfast.fleetPageRules" -}}
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+- apiGroups: [authorization.k8s.io]
+  resources: [subjectaccessreviews]
+  verbs: [create]
 {{- end -}}
 
 {{- /* In the operator's own namespace: which of its replicas works. A right to create cannot be

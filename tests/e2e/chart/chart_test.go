@@ -42,6 +42,7 @@ func TestSchemaRefusesWhatCannotBeMeant(t *testing.T) {
 		"/image/pullPolicy":     {"image": values{"pullPolicy": "Sometimes"}},
 		"/image/repository":     {"image": values{"repository": ""}},
 		"/service/port":         {"service": values{"port": 0}},
+		"/fleetPage":            {"fleetPage": values{"host": "x"}},
 		"/resources":            {"resources": values{"requests": values{"memory": "much"}}},
 		"/extraArgs/0":          {"extraArgs": []string{"debug"}},
 		"/serviceAccount":       {"serviceAccount": values{"automount": true}},
@@ -123,6 +124,16 @@ func TestArgumentsAreThoseOfTheProgram(t *testing.T) {
 	for _, argument := range arguments {
 		if !strings.Contains(string(help), "  "+argument[1]+" ") {
 			t.Errorf("holdfast-operator knows no %s", argument[1])
+		}
+	}
+}
+
+func TestKubeconfigsOfOthersAreMounted(t *testing.T) {
+	without := mustRender(t, values{}, nil)
+	with := mustRender(t, values{"fleetPage": values{"kubeconfigsSecret": "others", "name": "home"}}, nil)
+	for _, line := range []string{"--fleet-name=home", "--fleet-kubeconfigs=/etc/holdfast/kubeconfigs", "mountPath: /etc/holdfast/kubeconfigs", "secretName: others"} {
+		if strings.Contains(without, line) || !strings.Contains(with, line) {
+			t.Errorf("%q does not follow fleetPage.kubeconfigsSecret", line)
 		}
 	}
 }
@@ -343,14 +354,17 @@ func (s suite) rights() {
 			{ns, "create", "holdfast.dev/holdfastbackups", true}, {ns, "create", "pods", true}, {ns, "delete", "pods", true},
 			{ns, "patch", "persistentvolumeclaims", true}, {ns, "patch", "services", true}, {ns, "list", "secrets", true},
 			{ns, "patch", "policy/poddisruptionbudgets", true},
-			{ns, "create", "events.k8s.io/events", true}, {ns, "patch", "networking.k8s.io/networkpolicies", true},
+			{ns, "create", "events.k8s.io/events", true}, {ns, "list", "events.k8s.io/events", true},
+			{"", "create", "authentication.k8s.io/tokenreviews", true}, {"", "create", "authorization.k8s.io/subjectaccessreviews", true},
+			{ns, "patch", "networking.k8s.io/networkpolicies", true},
+			{ns, "create", "pods/eviction", true},
 			{ns, "patch", "monitoring.coreos.com/servicemonitors", true},
 		}
 	}
 	never := func(ns string) []right {
 		return []right{
 			{ns, "delete", "holdfast.dev/holdfastclusters", false}, {ns, "create", "holdfast.dev/holdfastclusters", false},
-			{ns, "create", "pods/exec", false}, {ns, "get", "pods/log", false}, {ns, "create", "pods/eviction", false},
+			{ns, "create", "pods/exec", false}, {ns, "get", "pods/log", false},
 			{ns, "create", "serviceaccounts/token", false}, {ns, "deletecollection", "pods", false},
 			{ns, "create", "rbac.authorization.k8s.io/roles", false}, {ns, "patch", "rbac.authorization.k8s.io/rolebindings", false},
 			{"", "patch", "nodes", false}, {"", "create", "namespaces", false},
@@ -367,6 +381,11 @@ func (s suite) rights() {
 	})
 	s.helm("upgrade", release, folder(), "--namespace", home, "--set", "watchNamespaces={apps},rbac.clusterReads=false")
 	s.expect("one namespace alone", append(needed("apps"), right{"", "list", "nodes", false}, right{"", "get", "persistentvolumes", false}))
+	s.helm("upgrade", release, folder(), "--namespace", home, "--set", "watchNamespaces={apps},rbac.clusterReads=false,fleetPage.enabled=false")
+	s.expect("without the fleet page", []right{
+		{"apps", "create", "events.k8s.io/events", true}, {"apps", "list", "events.k8s.io/events", false}, {"", "list", "nodes", false},
+		{"", "create", "authentication.k8s.io/tokenreviews", false}, {"", "create", "authorization.k8s.io/subjectaccessreviews", false},
+	})
 	s.helm("upgrade", release, folder(), "--namespace", home, "--reset-values")
 	s.expect("all namespaces", append(needed("data"), never("data")...))
 	s.expect("all namespaces", []right{{"", "list", "secrets", true}, {"", "list", "holdfast.dev/holdfastclusters", true}})

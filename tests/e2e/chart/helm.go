@@ -145,6 +145,7 @@ func everything() values {
 		"memberImage":      values{"repository": "registry.example.org:5000/db"},
 		"crds":             values{"install": false},
 		"service":          values{"port": 9090, "annotations": values{"a": "b"}},
+		"fleetPage":        values{"enabled": true, "port": 8443, "annotations": values{"a": "b"}},
 		"monitoring": values{
 			"serviceMonitor": values{"enabled": true, "interval": "15s", "labels": values{"release": "prometheus"}},
 			"rules":          values{"enabled": true, "labels": values{"release": "prometheus"}},
