@@ -5,6 +5,7 @@
 start_worker() {
   local node=$1 etc
   etc=$(node_dir "$node")/etc
+  mkdir -p "$(node_dir "$node")/manifests"
   write_network "$node" > "$etc/cni/10-pods.conflist"
   write_containerd "$etc/cni" > "$etc/containerd.toml"
   write_kubelet "$node" > "$etc/kubelet.yaml"
@@ -101,7 +102,10 @@ clusterDNS: [$(node_address 1)]
 clusterDomain: cluster.local
 resolvConf: $(node_dir "$1")/etc/resolv.conf
 volumePluginDir: /var/lib/kubelet/plugins-exec
+staticPodPath: $(node_dir "$1")/manifests
 nodeStatusUpdateFrequency: 4s
+# How often a Pod is looked at again; a volume that has grown is noticed then. A minute if left out.
+syncFrequency: 10s
 nodeLeaseDurationSeconds: 12
 # There is no registry: an image that is collected could not be pulled again.
 imageGCHighThresholdPercent: 100
