@@ -189,6 +189,11 @@ func (m *Member) Pid() int { return m.process.Process.Pid }
 // Exited is closed when the current process has ended.
 func (m *Member) Exited() <-chan struct{} { return m.exited }
 
+// Become makes the next start one of another program on other data: the same member otherwise.
+func (m *Member) Become(binary, dataDir string) {
+	m.options.Binary, m.options.DataDir = binary, dataDir
+}
+
 // Restart starts the process on the member's ports and data and waits until it serves.
 func (m *Member) Restart() error {
 	if err := m.Spawn(); err != nil {
