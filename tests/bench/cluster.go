@@ -56,6 +56,18 @@ func clusterRows() []row {
 			},
 		},
 		{
+			name: "cluster-failover-leases", work: "the same, three times, while a million leases are held",
+			figures: []figure{{name: "without writes", unit: "ms", demand: 1, aim: 2}},
+			measure: func(b *bench, s *side) (values, error) {
+				count := strconv.Itoa(sized(b, 1_000_000, 50_000))
+				if _, err := s.load("lease-grant", "--keys", count, "--count", count, "--lease-base", strconv.Itoa(expiryLeaseBase),
+					"--ttl-seconds", "3600"); err != nil {
+					return nil, err
+				}
+				return s.gaps(3, (*side).killLeader)
+			},
+		},
+		{
 			name: "cluster-move", work: "leadership moved by MoveLeader, again and again: longest pause between two writes; median",
 			figures: []figure{{name: "without writes", unit: "ms", limit: 50, aimLimit: 10}},
 			measure: func(b *bench, s *side) (values, error) {

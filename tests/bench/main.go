@@ -22,7 +22,7 @@ type bench struct {
 func (b *bench) seconds(full, quick int) string { return strconv.Itoa(sized(b, full, quick)) }
 
 func rows() []row {
-	return slices.Concat(putRows(), readRows(), txnRows(), watchRows(), leaseRows(), millionRows(), clusterRows())
+	return slices.Concat(putRows(), authRows(), sealedRows(), readRows(), txnRows(), watchRows(), leaseRows(), floodRows(), millionRows(), clusterRows())
 }
 
 func main() {

@@ -103,17 +103,16 @@ func (s *side) measureUpkeep(result values) error {
 
 // compactAll compacts at the newest revision and waits until the space is free.
 func (s *side) compactAll() error {
+	revision, err := s.revision()
+	if err != nil {
+		return err
+	}
 	conn, err := s.Dial()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	kv := pb.NewKVClient(conn)
-	answer, err := kv.Range(context.Background(), &pb.RangeRequest{Key: []byte("none")})
-	if err != nil {
-		return err
-	}
-	_, err = kv.Compact(context.Background(), &pb.CompactionRequest{Revision: answer.Header.Revision, Physical: true})
+	_, err = pb.NewKVClient(conn).Compact(context.Background(), &pb.CompactionRequest{Revision: revision, Physical: true})
 	return err
 }
 

@@ -108,8 +108,10 @@ func (s *side) loadPhase(phase string, args ...string) (values, error) {
 	return phases[phase].values(), nil
 }
 
-// h2loadPut runs h2load with one 256-byte put, over and over.
-func (s *side) h2loadPut(duration time.Duration) (values, error) {
+// h2loadPut runs h2load with one 256-byte put, over and over, with these headers besides. h2load does
+// not look into trailers, where gRPC says that a request failed: that each of them was a put is told
+// by the revision.
+func (s *side) h2loadPut(duration time.Duration, headers ...string) (values, error) {
 	message, err := proto.Marshal(&pb.PutRequest{Key: []byte("/bench/key"), Value: bytes.Repeat([]byte("v"), 256)})
 	if err != nil {
 		return nil, err
@@ -119,11 +121,17 @@ func (s *side) h2loadPut(duration time.Duration) (values, error) {
 	if err := os.WriteFile(path, append(frame, message...), 0o644); err != nil {
 		return nil, err
 	}
+	revision, err := s.revision()
+	if err != nil {
+		return nil, err
+	}
 	before := s.cpu()
-	out, err := exec.Command("h2load", "-t1", "-c", strconv.Itoa(connections), "-m", strconv.Itoa(inFlight/connections),
-		"-D", fmt.Sprintf("%.0f", duration.Seconds()), "-d", path,
-		"-H", "content-type: application/grpc", "-H", "te: trailers",
-		s.ClientURL()+"/etcdserverpb.KV/Put").CombinedOutput()
+	arguments := []string{"-t1", "-c", strconv.Itoa(connections), "-m", strconv.Itoa(inFlight / connections),
+		"-D", fmt.Sprintf("%.0f", duration.Seconds()), "-d", path}
+	for _, header := range append([]string{"content-type: application/grpc", "te: trailers"}, headers...) {
+		arguments = append(arguments, "-H", header)
+	}
+	out, err := exec.Command("h2load", append(arguments, s.ClientURL()+"/etcdserverpb.KV/Put")...).CombinedOutput()
 	used := s.cpu() - before
 	if err != nil {
 		return nil, fmt.Errorf("h2load: %w: %s", err, out)
@@ -133,6 +141,13 @@ func (s *side) h2loadPut(duration time.Duration) (values, error) {
 		return nil, fmt.Errorf("h2load did not succeed: %s", out)
 	}
 	requests, _ := strconv.ParseFloat(string(done[1]), 64)
+	after, err := s.revision()
+	if err != nil {
+		return nil, err
+	}
+	if puts := float64(after - revision); requests == 0 || puts < requests {
+		return nil, fmt.Errorf("h2load had %.0f answers, but only %.0f puts were made: the others were refusals", requests, puts)
+	}
 	return values{
 		"requests":        requests / duration.Seconds(),
 		"CPU per request": float64(used.Microseconds()) / requests,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"unsafe"
 
 	"holdfast/tests/go/member"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
 const tmpfsMagic = 0x01021994
@@ -25,8 +28,9 @@ type side struct {
 	dir string
 }
 
-// startSide starts `members` servers in a new directory below build/bench.
-func startSide(name, binary string, members int) (*side, error) {
+// startSide starts `members` servers in a new directory below build/bench, with these flags besides
+// the usual ones.
+func startSide(name, binary string, members int, flags ...string) (*side, error) {
 	base := filepath.Join(member.Root(), "build/bench")
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(base, &fs); err != nil {
@@ -40,20 +44,20 @@ func startSide(name, binary string, members int) (*side, error) {
 		return nil, err
 	}
 	s := &side{name: name, dir: dir}
-	if err := s.start(binary, max(1, members)); err != nil {
+	if err := s.start(binary, max(1, members), flags); err != nil {
 		s.end()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *side) start(binary string, members int) error {
+func (s *side) start(binary string, members int, flags []string) error {
 	places, err := placeMembers(members)
 	if err != nil {
 		return err
 	}
 	for i := range members {
-		options := member.Options{Binary: binary, Dir: s.dir, Wrap: []string{"taskset", "-c", "0"}}
+		options := member.Options{Binary: binary, Dir: s.dir, Wrap: []string{"taskset", "-c", "0"}, Flags: flags}
 		if members > 1 {
 			options.Name = fmt.Sprintf("m%d", i)
 			options.Dir = filepath.Join(s.dir, options.Name)
@@ -107,6 +111,17 @@ func (s *side) cpu() time.Duration {
 		sum += time.Duration(ts.Nano())
 	}
 	return sum
+}
+
+// revision returns the store's, by a linearizable read: of all that was acknowledged before.
+func (s *side) revision() (int64, error) {
+	conn, err := s.Dial()
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	answer, err := pb.NewKVClient(conn).Range(context.Background(), &pb.RangeRequest{Key: []byte("none")})
+	return answer.GetHeader().GetRevision(), err
 }
 
 // anonMB returns the server's anonymous memory in MB (2^20 bytes): what it holds beyond the file
