@@ -23,10 +23,9 @@ import (
 
 var (
 	oursFlag = flag.String("ours", "holdfast", "the program beside etcd: holdfast, etcd or a path")
+	etcdFlag = flag.String("etcd", "etcd", "the etcd beside ours: etcd, or a path")
 	seedFlag = flag.Uint64("seed", 0, "seed of the load; 0 chooses one")
 )
-
-const etcd = "etcd"
 
 var (
 	// checkFlags have etcd itself compare the members' data, at every start and compaction and in
@@ -64,6 +63,22 @@ func start(t *testing.T, programs []string, flags []string) *suite {
 		c.Close()
 	})
 	return &suite{Cluster: c, t: t, ctx: ctx, began: time.Now()}
+}
+
+// isOlder: the etcd is of the release before ours. It joins only while the cluster's version is its
+// own, and that rises for good with the last of them.
+func isOlder() bool { return !strings.HasSuffix(cluster.Program(*etcdFlag), "/etcd") }
+
+// startOurs starts a cluster that ours leads, and that etcds can join.
+func startOurs(t *testing.T, flags []string) *suite {
+	t.Helper()
+	programs := []string{*oursFlag, *oursFlag}
+	if isOlder() {
+		programs = append(programs, *etcdFlag)
+	}
+	s := start(t, programs, flags)
+	s.must(s.MoveLeader(s.ctx, s.Voters()[0]))
+	return s
 }
 
 func (s *suite) must(err error) {
@@ -264,13 +279,13 @@ func (s *suite) finish() {
 }
 
 func TestOursJoinsEtcdsByLog(t *testing.T) {
-	s := start(t, []string{etcd, etcd}, checkFlags)
+	s := start(t, []string{*etcdFlag, *etcdFlag}, checkFlags)
 	s.takePart(s.join(*oursFlag, false))
 	s.finish()
 }
 
 func TestOursJoinsEtcdsBySnapshot(t *testing.T) {
-	s := start(t, []string{etcd, etcd}, oldFlags)
+	s := start(t, []string{*etcdFlag, *etcdFlag}, oldFlags)
 	s.exercise()
 	s.grow()
 	s.takePart(s.join(*oursFlag, true))
@@ -278,22 +293,22 @@ func TestOursJoinsEtcdsBySnapshot(t *testing.T) {
 }
 
 func TestEtcdJoinsOursByLog(t *testing.T) {
-	s := start(t, []string{*oursFlag, *oursFlag}, checkFlags)
-	s.takePart(s.join(etcd, false))
+	s := startOurs(t, checkFlags)
+	s.takePart(s.join(*etcdFlag, false))
 	s.finish()
 }
 
 func TestEtcdJoinsOursBySnapshot(t *testing.T) {
-	s := start(t, []string{*oursFlag, *oursFlag}, oldFlags)
+	s := startOurs(t, oldFlags)
 	s.exercise()
 	s.grow()
-	s.takePart(s.join(etcd, true))
+	s.takePart(s.join(*etcdFlag, true))
 	s.finish()
 }
 
 // TestMixedFromTheStart has both sorts bootstrap one cluster.
 func TestMixedFromTheStart(t *testing.T) {
-	s := start(t, []string{etcd, *oursFlag, etcd}, checkFlags)
+	s := start(t, []string{*etcdFlag, *oursFlag, *etcdFlag}, checkFlags)
 	s.exercise()
 	s.step("a new cluster of both")
 	s.takePart(s.Voters()[1])
@@ -301,18 +316,23 @@ func TestMixedFromTheStart(t *testing.T) {
 }
 
 // TestRehearsal turns a cluster of etcds into one of ours, member by member, and back, under load.
+// Of older etcds one always stays.
 func TestRehearsal(t *testing.T) {
 	seed := *seedFlag
 	if seed == 0 {
 		seed = rand.Uint64N(1 << 40)
 	}
 	fmt.Printf("seed %d\n", seed)
-	s := start(t, []string{etcd, etcd, etcd}, append([]string{"--snapshot-catchup-entries=500"}, checkFlags...))
+	s := start(t, []string{*etcdFlag, *etcdFlag, *etcdFlag}, append([]string{"--snapshot-catchup-entries=500"}, checkFlags...))
 	load, err := workload.Start(s.Cluster, seed)
 	s.must(err)
 	s.must(load.AwaitWrites(s.ctx, 200))
 	gaps := workload.Gaps{Election: s.Election()}
-	for _, program := range []string{*oursFlag, *oursFlag, *oursFlag, etcd, etcd, etcd} {
+	path := []string{*oursFlag, *oursFlag, *oursFlag, *etcdFlag, *etcdFlag, *etcdFlag}
+	if isOlder() {
+		path = []string{*oursFlag, *oursFlag, *etcdFlag, *etcdFlag}
+	}
+	for _, program := range path {
 		old := s.Voters()[0]
 		s.must(load.Compact(s.ctx, 200))
 		began := time.Now()

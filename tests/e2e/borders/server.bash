@@ -1,4 +1,4 @@
-# server.bash: for the scripts of this folder to source: one server at a time, on loopback, in $work,
+# server.bash: for the scripts of this folder and of sealed/ to source: one server at a time, on loopback, in $work,
 # which is gone at the end.
 #
 #   HOLDFAST_TOOLS  folder of etcd, etcdctl and etcdutl (default build/tools)

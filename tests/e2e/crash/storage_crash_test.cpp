@@ -141,21 +141,22 @@ class Workload {
   std::vector<Commit> commits_;
 };
 
-LmdbBackend::Options tight(const std::string& directory) {
+LmdbBackend::Options tight(const std::string& directory, bool sealed) {
   LmdbBackend::Options options;
   options.directory = directory;
   options.reserve_bytes = 0;  // punch as much as possible
+  if (sealed) options.key = crypto::sealing_key(crypto::Key256(Bytes(32, 'k')), "store");
   return options;
 }
 
 /// Checks one image; returns the commit found in it.
-std::uint64_t check_image(const std::string& directory, const Bytes& image,
+std::uint64_t check_image(const std::string& directory, bool sealed, const Bytes& image,
                           const std::vector<Workload::Commit>& commits, std::uint64_t durable,
                           std::uint64_t begun) {
   const std::string path = directory + "/data.mdb";
   std::filesystem::remove(path);  // ext4 waits for the disk when a file is cut to 0 and rewritten
   std::ofstream(path, std::ios::binary) << image;
-  LmdbBackend::Options options = tight(directory);
+  LmdbBackend::Options options = tight(directory, sealed);
   options.unsafe_no_fsync = true;
   auto store = LmdbBackend::open(options);
   EXPECT_TRUE(store.ok()) << store.status();
@@ -177,12 +178,13 @@ std::uint64_t check_image(const std::string& directory, const Bytes& image,
 }
 
 void crash_one_workload(std::uint64_t seed, int images) {
+  const bool sealed = seed % 2 == 0;
   TempDirectory directory;
   std::vector<FileOperation> operations;
   std::vector<Workload::Commit> commits;
   Bytes base;
   {
-    auto store = LmdbBackend::open(tight(directory / "store"));
+    auto store = LmdbBackend::open(tight(directory / "store", sealed));
     ASSERT_TRUE(store.ok()) << store.status();
     base = read_file((*store)->path());
     FileTrace::start((*store)->path());
@@ -220,8 +222,8 @@ void crash_one_workload(std::uint64_t seed, int images) {
       if (commits[i].done_at <= point) durable = i;
       if (commits[i].begun_at < point) begun = i;
     }
-    check_image(directory / "image", disk.draw(operations, synced, point, dice), commits, durable,
-                begun);
+    check_image(directory / "image", sealed, disk.draw(operations, synced, point, dice), commits,
+                durable, begun);
     if (testing::Test::HasFailure()) {
       std::printf("seed %llu, crash before operation %zu of %zu\n",
                   static_cast<unsigned long long>(seed), point, operations.size());
@@ -243,10 +245,11 @@ TEST(StorageCrash, EveryImageHoldsTheDurableCommits) {
               static_cast<unsigned long long>(first_seed));
 }
 
-class StorageFaults : public testing::Test {
+/// On a plain store and on a sealed one.
+class StorageFaults : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
-    store_ = *LmdbBackend::open(tight(directory_ / "store"));
+    store_ = *LmdbBackend::open(tight(directory_ / "store", GetParam()));
     workload_ = std::make_unique<Workload>(*store_, 5);
     ASSERT_TRUE(workload_->commit(1).ok());
     FileTrace::start(store_->path());
@@ -258,7 +261,7 @@ class StorageFaults : public testing::Test {
   std::unique_ptr<Workload> workload_;
 };
 
-TEST_F(StorageFaults, FullDiskAppliesNothingAndTheStoreGoesOn) {
+TEST_P(StorageFaults, FullDiskAppliesNothingAndTheStoreGoesOn) {
   const Content before = *content_of(*store_);
   for (int nth = 0; nth < 5; ++nth) {
     int left = nth;
@@ -279,19 +282,19 @@ TEST_F(StorageFaults, FullDiskAppliesNothingAndTheStoreGoesOn) {
   EXPECT_EQ(content_of(*store_)->commit, 3U);
 }
 
-TEST_F(StorageFaults, FailedSyncIsReportedAsUnknown) {
+TEST_P(StorageFaults, FailedSyncIsReportedAsUnknown) {
   FileTrace::set_fault([](Kind kind) { return kind == Kind::kSync ? EIO : 0; });
   const absl::Status failed = workload_->commit(2);
   EXPECT_TRUE(absl::IsUnknown(failed)) << failed;
 }
 
-TEST_F(StorageFaults, FailedMetaWriteIsReportedAsUnknown) {
+TEST_P(StorageFaults, FailedMetaWriteIsReportedAsUnknown) {
   FileTrace::set_fault([](Kind kind) { return kind == Kind::kSyncedWrite ? EIO : 0; });
   const absl::Status failed = workload_->commit(2);
   EXPECT_TRUE(absl::IsUnknown(failed)) << failed;
 }
 
-TEST_F(StorageFaults, FileSystemWithoutHolesSaysSo) {
+TEST_P(StorageFaults, FileSystemWithoutHolesSaysSo) {
   ASSERT_TRUE(store_->commit({}).ok());
   for (int i = 2; i < 30; ++i) ASSERT_TRUE(workload_->commit(static_cast<std::uint64_t>(i)).ok());
   FileTrace::set_fault([](Kind kind) { return kind == Kind::kPunch ? EOPNOTSUPP : 0; });
@@ -316,14 +319,14 @@ absl::Status replace(LmdbBackend& store, std::function<int(Kind)> fault) {
 }
 
 // So that a crash leaves the old content or the new one: nothing but a rename lies between them.
-TEST_F(StorageFaults, AReplacementIsSyncedWholeBeforeItTakesItsPlace) {
+TEST_P(StorageFaults, AReplacementIsSyncedWholeBeforeItTakesItsPlace) {
   ASSERT_TRUE(replace(*store_, nullptr).ok());
   const std::vector<FileOperation>& operations = FileTrace::operations();
   ASSERT_GT(operations.size(), 3U);
   EXPECT_EQ(operations.back().kind, Kind::kSync);
 }
 
-TEST_F(StorageFaults, FullDiskWhileReplacingChangesNothing) {
+TEST_P(StorageFaults, FullDiskWhileReplacingChangesNothing) {
   const Content before = *content_of(*store_);
   for (int nth : {0, 1, 5}) {
     const absl::Status full = replace(*store_, [left = nth](Kind kind) mutable {
@@ -335,13 +338,15 @@ TEST_F(StorageFaults, FullDiskWhileReplacingChangesNothing) {
   EXPECT_TRUE(replace(*store_, nullptr).ok());
 }
 
-TEST_F(StorageFaults, AReplacementThatCannotBeSyncedIsReportedAsUnknownAndNotPutInPlace) {
+TEST_P(StorageFaults, AReplacementThatCannotBeSyncedIsReportedAsUnknownAndNotPutInPlace) {
   const Content before = *content_of(*store_);
   const absl::Status failed =
       replace(*store_, [](Kind kind) { return kind == Kind::kSync ? EIO : 0; });
   EXPECT_TRUE(absl::IsUnknown(failed)) << failed;
   EXPECT_EQ(content_of(*store_)->checksum, before.checksum);
 }
+
+INSTANTIATE_TEST_SUITE_P(PlainAndSealed, StorageFaults, testing::Bool());
 
 }  // namespace
 }  // namespace holdfast::storage

@@ -1,94 +1,37 @@
 package tls
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
+
+	"holdfast/tests/go/authority"
 )
 
-// authority is a CA of one test.
-type authority struct {
-	t    *testing.T
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	pem  []byte
-}
+// loopbackAuthority is a CA whose certificates are for members and clients of this machine.
+type loopbackAuthority struct{ *authority.Authority }
 
-// identity is a certificate and its key, as files hold them.
-type identity struct{ cert, key []byte }
-
-func newAuthority(t *testing.T, name string) *authority {
+func newAuthority(t *testing.T, name string) *loopbackAuthority {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial(t), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		KeyUsage: x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{t, key, cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+	return &loopbackAuthority{authority.New(t, name)}
 }
 
 // issue makes a certificate for loopback, good for both sides, unless change says otherwise.
-func (a *authority) issue(name string, change ...func(*x509.Certificate)) identity {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial(a.t), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		DNSNames:    []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	for _, each := range change {
-		each(template)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return identity{
-		cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-	}
+func (a *loopbackAuthority) issue(name string, change ...func(*x509.Certificate)) authority.Identity {
+	return a.Issue(name, append([]func(*x509.Certificate){authority.For("localhost"), authority.At("127.0.0.1")}, change...)...)
 }
 
 // client is how a program with this identity speaks to servers that the authorities vouch for.
-func client(t *testing.T, shown identity, trusted ...*authority) *tls.Config {
+func client(t *testing.T, shown authority.Identity, trusted ...*loopbackAuthority) *tls.Config {
 	t.Helper()
 	config := &tls.Config{RootCAs: x509.NewCertPool()}
 	for _, each := range trusted {
-		config.RootCAs.AddCert(each.cert)
+		config.RootCAs.AddCert(each.Certificate())
 	}
-	if shown.cert != nil {
-		pair, err := tls.X509KeyPair(shown.cert, shown.key)
+	if shown.Cert != nil {
+		pair, err := tls.X509KeyPair(shown.Cert, shown.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,16 +61,7 @@ func (f folder) write(name string, content []byte) {
 }
 
 // show writes NAME.crt and NAME.key.
-func (f folder) show(name string, what identity) {
-	f.write(name+".crt", what.cert)
-	f.write(name+".key", what.key)
-}
-
-func serial(t *testing.T) *big.Int {
-	t.Helper()
-	number, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return number
+func (f folder) show(name string, what authority.Identity) {
+	f.write(name+".crt", what.Cert)
+	f.write(name+".key", what.Key)
 }

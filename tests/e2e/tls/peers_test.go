@@ -22,7 +22,23 @@ type neighbour struct {
 }
 
 // village starts a member of each program, with certificates of ca's, and waits until all serve.
-func village(t *testing.T, ca *authority, programs ...string) []*neighbour {
+func village(t *testing.T, ca *loopbackAuthority, programs ...string) []*neighbour {
+	t.Helper()
+	all := settle(t, ca, programs, func(i int, where folder) []string {
+		where.show("peer", ca.issue(fmt.Sprintf("m%d", i+1)))
+		return nil
+	})
+	for _, n := range all {
+		if err := n.member.WaitReady(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// settle starts a member of each program, whose certificate and further flags equip makes, and waits
+// for none.
+func settle(t *testing.T, ca *loopbackAuthority, programs []string, equip func(i int, where folder) []string) []*neighbour {
 	t.Helper()
 	ports, err := member.FreePorts(2 * len(programs))
 	if err != nil {
@@ -36,14 +52,14 @@ func village(t *testing.T, ca *authority, programs ...string) []*neighbour {
 	for i, program := range programs {
 		n := &neighbour{probe{t: t, metrics: fmt.Sprintf("http://127.0.0.1:%d", ports[2*i+1])}, folder{t, t.TempDir()}}
 		name := fmt.Sprintf("m%d", i+1)
-		n.files.write("ca.crt", ca.pem)
-		n.files.show("peer", ca.issue(name))
+		n.files.write("ca.crt", ca.PEM)
+		more := equip(i, n.files)
 		peer := fmt.Sprintf("127.0.0.1:%d", ports[2*i])
 		n.member, err = member.New(member.Options{
 			Binary: program, Dir: t.TempDir(), Name: name,
 			Peers: &member.Peers{Listen: peer, Advertise: "https://" + peer, Cluster: strings.Join(cluster, ",")},
-			Flags: []string{"--peer-cert-file=" + n.files.file("peer.crt"), "--peer-key-file=" + n.files.file("peer.key"),
-				"--peer-trusted-ca-file=" + n.files.file("ca.crt"), "--peer-client-cert-auth", "--listen-metrics-urls=" + n.metrics},
+			Flags: append([]string{"--peer-cert-file=" + n.files.file("peer.crt"), "--peer-key-file=" + n.files.file("peer.key"),
+				"--peer-trusted-ca-file=" + n.files.file("ca.crt"), "--peer-client-cert-auth", "--listen-metrics-urls=" + n.metrics}, more...),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -54,13 +70,11 @@ func village(t *testing.T, ca *authority, programs ...string) []*neighbour {
 		n.member.EndWith(t)
 		all = append(all, n)
 	}
-	for _, n := range all {
-		if err := n.member.WaitReady(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	return all
 }
+
+// three of ours.
+func three() []string { return []string{member.Holdfast(), member.Holdfast(), member.Holdfast()} }
 
 // everyone connects to all members.
 func everyone(t *testing.T, all []*neighbour) *clientv3.Client {
@@ -96,7 +110,7 @@ func sameContent(t *testing.T, etcd *clientv3.Client, all []*neighbour) {
 
 func TestPeersRotateLeavesAndCaUnderTrafficWithoutAFailedRequest(t *testing.T) {
 	first, second := newAuthority(t, "first CA"), newAuthority(t, "second CA")
-	both := append(append([]byte{}, first.pem...), second.pem...)
+	both := append(append([]byte{}, first.PEM...), second.PEM...)
 	all := village(t, first, member.Holdfast(), member.Holdfast(), member.Holdfast())
 	etcd := everyone(t, all)
 	traffic := all[0].load("key", etcd)
@@ -111,7 +125,7 @@ func TestPeersRotateLeavesAndCaUnderTrafficWithoutAFailedRequest(t *testing.T) {
 			n.files.show("peer", second.issue(n.member.Name()+"-of-second"))
 			n.awaitMetric("holdfast_tls_certificate_not_after_seconds", `certificate="peer-cert-file"`, n.member.Name()+"-of-second")
 		},
-		func(n *neighbour) { n.files.write("ca.crt", second.pem); n.bundleInUse("peer", second.pem) },
+		func(n *neighbour) { n.files.write("ca.crt", second.PEM); n.bundleInUse("peer", second.PEM) },
 	}
 	for _, step := range steps {
 		for _, n := range all {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/tests/go/authority"
 	"holdfast/tests/go/member"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -38,8 +39,8 @@ type probe struct {
 type house struct {
 	probe
 	files folder
-	ca    *authority
-	user  identity
+	ca    *loopbackAuthority
+	user  authority.Identity
 }
 
 // open starts a member that demands certificates of ca's.
@@ -47,7 +48,7 @@ func open(t *testing.T, flags ...string) *house {
 	t.Helper()
 	h := &house{probe: probe{t: t}, files: folder{t, t.TempDir()}, ca: newAuthority(t, "first CA")}
 	h.user = h.ca.issue("user")
-	h.files.write("ca.crt", h.ca.pem)
+	h.files.write("ca.crt", h.ca.PEM)
 	h.files.show("server", h.ca.issue("server"))
 	h.files.show("user", h.user)
 	ports, err := member.FreePorts(1)
@@ -209,13 +210,13 @@ func TestEachWrongCertificateHasALineAndAMetric(t *testing.T) {
 	stranger := newAuthority(t, "stranger CA")
 	cases := []struct {
 		reason, subject string
-		shown           identity
+		shown           authority.Identity
 	}{
 		{"expired", "CN=late", h.ca.issue("late", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })},
 		{"not_yet_valid", "CN=early", h.ca.issue("early", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) })},
 		{"wrong_usage", "CN=web", h.ca.issue("web", func(c *x509.Certificate) { c.ExtKeyUsage = c.ExtKeyUsage[:1] })},
 		{"untrusted", "CN=spy", stranger.issue("spy")},
-		{"missing", "", identity{}},
+		{"missing", "", authority.Identity{}},
 	}
 	for _, wrong := range cases {
 		dialer := &tls.Dialer{Config: client(t, wrong.shown, h.ca)}
@@ -289,14 +290,14 @@ func (p probe) goesOn(loads ...*load) {
 func TestLeafAndCaRotateUnderTrafficWithoutAFailedRequest(t *testing.T) {
 	h := open(t)
 	second := newAuthority(t, "second CA")
-	both := append(append([]byte{}, h.ca.pem...), second.pem...)
+	both := append(append([]byte{}, h.ca.PEM...), second.PEM...)
 	early := h.load("early", h.connect(client(t, h.user, h.ca, second)))
 	h.goesOn(early)
 
 	for i := range 3 { // leaves of the same CA, the key before the certificate as well as after
 		renewed := h.ca.issue(fmt.Sprintf("renewed-%d", i))
 		if i == 1 {
-			h.files.write("server.key", renewed.key)
+			h.files.write("server.key", renewed.Key)
 		}
 		h.files.show("server", renewed)
 		h.awaitMetric("holdfast_tls_certificate_not_after_seconds", fmt.Sprintf("CN=renewed-%d", i))
@@ -325,8 +326,8 @@ func TestLeafAndCaRotateUnderTrafficWithoutAFailedRequest(t *testing.T) {
 		defer close(dropped)
 		io.Copy(io.Discard, idle)
 	}()
-	h.files.write("ca.crt", second.pem)
-	h.bundleInUse("client", second.pem)
+	h.files.write("ca.crt", second.PEM)
+	h.bundleInUse("client", second.PEM)
 	select {
 	case <-dropped:
 	case <-time.After(patience):
