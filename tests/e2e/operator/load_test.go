@@ -82,11 +82,12 @@ func (l *load) issue(number int, client *clientv3.Client) {
 		if dice.IntN(100) < 85 {
 			o.Kind, o.Value = history.Write, fmt.Sprintf("c%d-%d", number, call)
 		}
-		l.call(client, o)
+		_ = l.call(client, o) // noted
 	}
 }
 
-func (l *load) call(client *clientv3.Client, o *history.Operation) {
+// call issues the operation and keeps what became of it.
+func (l *load) call(client *clientv3.Client, o *history.Operation) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callDeadline)
 	defer cancel()
 	l.begin(o)
@@ -94,21 +95,22 @@ func (l *load) call(client *clientv3.Client, o *history.Operation) {
 		response, err := client.Get(ctx, o.Keys[0])
 		if err != nil {
 			l.note(err)
-			return
+			return err
 		}
 		for _, kv := range response.Kvs {
 			o.Value, o.Revision = string(kv.Value), kv.ModRevision
 		}
 		l.end(o, response.Header.Revision)
-		return
+		return nil
 	}
 	response, err := client.Put(ctx, o.Keys[0], o.Value)
 	if err != nil {
 		l.note(err)
-		return
+		return err
 	}
 	o.Applied, o.Revision = true, response.Header.Revision
 	l.end(o, response.Header.Revision)
+	return nil
 }
 
 func (l *load) begin(o *history.Operation) {

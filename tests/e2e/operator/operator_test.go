@@ -72,6 +72,12 @@ type process struct {
 
 func startOperator(t *testing.T) *process {
 	t.Helper()
+	return startOperatorWith(t)
+}
+
+// startOperatorWith starts it with so much more in its environment.
+func startOperatorWith(t *testing.T, environment ...string) *process {
+	t.Helper()
 	log, err := os.OpenFile(os.Getenv("OPERATOR_LOG"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +85,7 @@ func startOperator(t *testing.T) *process {
 	defer log.Close()
 	command := exec.Command(os.Getenv("HOLDFAST_OPERATOR_BIN"), "--listen=127.0.0.1:18080")
 	command.Stdout, command.Stderr = log, log
+	command.Env = append(os.Environ(), environment...)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

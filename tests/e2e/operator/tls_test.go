@@ -42,9 +42,9 @@ func (c cluster) readIdentity() (*identity, error) {
 	return id, nil
 }
 
-// followedTLS is the configuration of an application that takes a changed Secret up, as it must:
-// each handshake uses what the Secret held a second ago at most.
-func (c cluster) followedTLS(t *testing.T, host string) *tls.Config {
+// followIdentity is what an application that takes a changed Secret up, as it must, goes by: what the
+// Secret held a second ago at most.
+func (c cluster) followIdentity(t *testing.T) *atomic.Pointer[identity] {
 	t.Helper()
 	var now atomic.Pointer[identity]
 	read := func() error {
@@ -67,6 +67,13 @@ func (c cluster) followedTLS(t *testing.T, host string) *tls.Config {
 			}
 		}
 	}()
+	return &now
+}
+
+// followedTLS is the configuration of such an application.
+func (c cluster) followedTLS(t *testing.T, host string) *tls.Config {
+	t.Helper()
+	now := c.followIdentity(t)
 	return &tls.Config{
 		ServerName: host,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
