@@ -15,11 +15,10 @@ trap cleanup EXIT
 
 fail() { echo "$(basename "$0"): $*" >&2; exit 1; }
 equal() { [ "$2" = "$3" ] || fail "$1: got $2, want $3"; echo "equal: $1 ($2)"; }
-free_port() {
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-peer_url=http://127.0.0.1:$(free_port)
-url=http://127.0.0.1:$(free_port)
+free_ports() { "$root/tests/tools/free-ports" "$1"; }
+{ read -r port && read -r peer_port; } < <(free_ports 2)
+url=http://127.0.0.1:$port
+peer_url=http://127.0.0.1:$peer_port
 ctl() { "$tools/etcdctl" --endpoints "$url" "$@"; }
 
 # start PROGRAM DATA_DIR: serves it and waits for an answer.

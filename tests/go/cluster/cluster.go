@@ -443,10 +443,8 @@ func (c *Cluster) WaitHealthy(ctx context.Context) error {
 // WaitServing waits until one member answers.
 func (c *Cluster) WaitServing(ctx context.Context, n *Node) error {
 	return Until(ctx, func() error {
-		select {
-		case <-n.Exited():
+		if n.hasEnded() {
 			return Final{Err: fmt.Errorf("%s has ended: %v", n.Name(), n.ExitError())}
-		default:
 		}
 		if _, err := n.Revision(ctx, c.isLearner(n)); err != nil {
 			return fmt.Errorf("%s does not serve: %w", n.Name(), err)
@@ -457,6 +455,15 @@ func (c *Cluster) WaitServing(ctx context.Context, n *Node) error {
 		}
 		return nil
 	})
+}
+
+func (n *Node) hasEnded() bool {
+	select {
+	case <-n.Exited():
+		return true
+	default:
+		return false
+	}
 }
 
 func (c *Cluster) isLearner(n *Node) bool {
@@ -481,6 +488,9 @@ func (c *Cluster) learnIDs(ctx context.Context) error {
 	return Until(ctx, func() error {
 		for _, n := range c.Nodes() {
 			s, err := n.Status(ctx)
+			if n.hasEnded() {
+				return Final{Err: fmt.Errorf("%s has ended: %v", n.Name(), n.ExitError())}
+			}
 			if err != nil {
 				return fmt.Errorf("%s does not tell its ID: %w", n.Name(), err)
 			}

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,18 +38,32 @@ std::string url(const char* scheme, std::uint16_t port) {
   return absl::StrCat(scheme, "://127.0.0.1:", port);
 }
 
-}  // namespace
-
-std::uint16_t free_port() {
+bool can_listen(std::uint16_t port) {
   const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  EXPECT_EQ(::bind(socket, reinterpret_cast<sockaddr*>(&address), size), 0);
-  EXPECT_EQ(::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  address.sin_port = htons(port);
+  const int reuse = 1;
+  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
+  const bool bound = ::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
   ::close(socket);
-  return ntohs(address.sin_port);
+  return bound;
+}
+
+}  // namespace
+
+std::uint16_t free_port() {
+  // Below the range from which the system gives ports to outgoing connections: one of those could
+  // take a port while the member that it is meant for does not listen.
+  static std::mt19937 random{std::random_device{}()};
+  std::uniform_int_distribution<std::uint16_t> ports(12000, 29999);
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    const std::uint16_t port = ports(random);
+    if (can_listen(port)) return port;
+  }
+  ADD_FAILURE() << "no free port";
+  return 0;
 }
 
 RealMember::RealMember(std::string name, const std::optional<RealTls>& tls)
