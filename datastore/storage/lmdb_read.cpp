@@ -153,6 +153,7 @@ void LmdbCursor::move(MDB_val key, MDB_cursor_op operation) {
   if (rc == MDB_NOTFOUND) return;
   if (rc != 0) return fail(lmdb_error(rc, "scan", describe_entry(bucket_, key_)));
   key_ = from_mdb(key);
+  read_ahead_.pass(stored.mv_data);
   const bool is_bundle = key_.size() == kBundlePrefixBytes;
   const bool sealed = opener_ != nullptr;
   if (!checks_values_ && !is_bundle && stored.mv_size >= beside_value_bytes(sealed)) {

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "datastore/ports/kv_backend.h"
 #include "datastore/storage/lmdb_environment.h"
+#include "datastore/storage/read_ahead.h"
 #include "datastore/storage/stored_value.h"
 
 namespace holdfast::storage {
@@ -111,6 +112,7 @@ class LmdbCursor final : public ports::BackendCursor {
   ValueOpener* const opener_;
   MDB_cursor* const cursor_;
   absl::Status status_;
+  ReadAhead read_ahead_;
   bool valid_ = false;
   bool in_bundle_ = false;
   BundleReader bundle_;
