@@ -125,7 +125,7 @@ absl::Status LmdbBackend::commit(absl::Span<const ports::BackendWrite> writes) {
   LmdbEnvironment& file = *environment_;
   using Clock = std::chrono::steady_clock;
   const Clock::time_point began = Clock::now();
-  LmdbWrite write(file.env(), file.databases(), path(), file.seal());
+  LmdbWrite write(file.env(), file.databases(), path(), file.seal(), file.fd());
   if (absl::Status s = write.begin(); !s.ok()) return s;
   absl::Status status;
   for (const ports::BackendWrite& one : writes) {
@@ -196,7 +196,7 @@ absl::StatusOr<std::uint64_t> LmdbBackend::reclaim(std::uint64_t max_bytes) {
   let_go_of_replaced();
   LmdbEnvironment& file = *environment_;
   // Nothing is written: it keeps commits away.
-  LmdbWrite lock(file.env(), file.databases(), path(), nullptr);
+  LmdbWrite lock(file.env(), file.databases(), path(), nullptr, file.fd());
   if (absl::Status s = lock.begin(); !s.ok()) return s;
   const absl::StatusOr<MDB_txn*> read = file.acquire_read();
   if (!read.ok()) return read.status();
@@ -211,7 +211,7 @@ absl::StatusOr<Bytes> LmdbBackend::compact_step(ports::Bucket bucket, BytesView 
                                                 std::size_t max_entries) {
   let_go_of_replaced();
   LmdbEnvironment& file = *environment_;
-  LmdbWrite write(file.env(), file.databases(), path(), file.seal());
+  LmdbWrite write(file.env(), file.databases(), path(), file.seal(), file.fd());
   if (absl::Status s = write.begin(); !s.ok()) return s;
   std::vector<std::pair<Bytes, Bytes>> entries;
   LeafDensity density(file.page_bytes());

@@ -71,6 +71,8 @@ class LmdbEnvironment final : public ports::BackendContent,
   const Databases& databases() const { return databases_; }
   std::uint32_t page_bytes() const { return page_bytes_; }
   const std::string& path() const { return path_; }
+  /// The locked file, by a descriptor that LMDB does not know.
+  int fd() const { return fd_; }
   /// Null for a store opened for reading only.
   HolePuncher* puncher() const { return puncher_.get(); }
   /// A commit or a reclaim has changed what sizes() tells.

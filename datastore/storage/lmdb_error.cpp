@@ -8,17 +8,6 @@
 
 namespace holdfast::storage {
 
-namespace {
-
-/// Less than any commit that is worth trying.
-constexpr std::uint64_t kFullBelowBytes = std::uint64_t{1} << 20;
-
-}  // namespace
-
-int commit_error(int code, std::uint64_t free_bytes) {
-  return code == EIO && free_bytes < kFullBelowBytes ? ENOSPC : code;
-}
-
 absl::Status lmdb_error(int code, std::string_view operation, std::string_view path) {
   const auto text = [&](const char* advice) {
     return absl::StrCat("store ", std::string(path), ": ", std::string(operation), ": ",

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -16,11 +15,5 @@ namespace holdfast::storage {
 /// - Internal: anything else, a bug of ours
 /// Each message says what to do.
 absl::Status lmdb_error(int code, std::string_view operation, std::string_view path);
-
-/// What the `code` of a failed commit means where the disk has `free_bytes` left. LMDB calls a
-/// short write EIO, and that is how a disk that fills up first shows: with less than 1 MiB left,
-/// EIO is ENOSPC. No page of an earlier commit is touched before the meta page, whose failure is
-/// MDB_PANIC from then on: nothing was applied. Every other code is itself.
-int commit_error(int code, std::uint64_t free_bytes);
 
 }  // namespace holdfast::storage

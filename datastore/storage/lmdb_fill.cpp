@@ -56,7 +56,7 @@ absl::Status LmdbFill::add(ports::Bucket bucket, BytesView key, BytesView value)
   }
   last = key;
   if (!write_.has_value()) {
-    write_.emplace(env_, databases_, draft_, seal_.get());
+    write_.emplace(env_, databases_, draft_, seal_.get(), -1);
     if (absl::Status s = write_->begin(); !s.ok()) return s;
   }
   if (absl::Status s = write_->apply({bucket, key, value}); !s.ok()) return s;

@@ -1,10 +1,8 @@
 #include "datastore/storage/lmdb_write.h"
 
-#include <sys/statvfs.h>
+#include <unistd.h>
 
-#include <cstdint>
-#include <limits>
-#include <string>
+#include <cerrno>
 #include <utility>
 
 #include "datastore/storage/lmdb_error.h"
@@ -13,17 +11,6 @@
 #include "datastore/storage/stored_value.h"
 
 namespace holdfast::storage {
-
-namespace {
-
-/// Where that can't be told, the disk is taken not to be full.
-std::uint64_t free_bytes(const std::string& path) {
-  struct statvfs disk{};
-  if (::statvfs(path.c_str(), &disk) != 0) return std::numeric_limits<std::uint64_t>::max();
-  return std::uint64_t{disk.f_bavail} * disk.f_frsize;
-}
-
-}  // namespace
 
 LmdbWrite::~LmdbWrite() {
   if (key_cursor_ != nullptr) mdb_cursor_close(key_cursor_);
@@ -54,7 +41,18 @@ absl::Status LmdbWrite::commit() {
   txn_ = nullptr;  // LMDB frees it whatever the outcome
   const int code = mdb_txn_commit(txn);
   if (code == 0 && writes_run_) seal_->sealer.set_recorded();
-  return outcome(code == 0 ? 0 : commit_error(code, free_bytes(path_)), "commit");
+  return outcome(code == EIO && was_cut_short() ? ENOSPC : code, "commit");
+}
+
+/// LMDB calls a short write EIO, and that is how a disk that fills up first shows, whatever room is
+/// left a moment later. Nothing was applied then: no page of an earlier commit is touched before
+/// the meta page. Any other EIO leaves a trace: LMDB refuses all further writes if it was the meta
+/// page's, and Linux tells each descriptor once that pages could not be written back.
+bool LmdbWrite::was_cut_short() const {
+  MDB_txn* next = nullptr;
+  if (mdb_txn_begin(env_, nullptr, 0, &next) != 0) return false;
+  mdb_txn_abort(next);
+  return witness_fd_ < 0 || ::fdatasync(witness_fd_) == 0;
 }
 
 absl::Status LmdbWrite::put(ports::Bucket bucket, BytesView key, BytesView value) {

@@ -19,9 +19,12 @@ class LmdbWrite {
  public:
   using Databases = std::array<MDB_dbi, ports::kBucketCount>;
 
-  /// All must outlive it; `path` is for messages, `seal` null for a plain file.
-  LmdbWrite(MDB_env* env, const Databases& databases, const std::string& path, FileSeal* seal)
-      : env_(env), databases_(databases), path_(path), seal_(seal) {}
+  /// All must outlive it; `path` is for messages, `seal` null for a plain file. `witness_fd` is a
+  /// descriptor of the file that nobody syncs, so that it still can tell of a failure; -1 where
+  /// commit() does not sync.
+  LmdbWrite(MDB_env* env, const Databases& databases, const std::string& path, FileSeal* seal,
+            int witness_fd)
+      : env_(env), databases_(databases), path_(path), seal_(seal), witness_fd_(witness_fd) {}
   ~LmdbWrite();
   LmdbWrite(const LmdbWrite&) = delete;
   LmdbWrite& operator=(const LmdbWrite&) = delete;
@@ -43,6 +46,7 @@ class LmdbWrite {
   absl::Status remove(ports::Bucket bucket, BytesView key);
   absl::Status change_long_key(const ports::BackendWrite& write);
   absl::Status outcome(int code, std::string_view operation) const;
+  bool was_cut_short() const;
   int put_revision(BytesView key, MDB_val& space);
   MDB_dbi database(ports::Bucket bucket) const {
     return databases_[static_cast<std::size_t>(bucket)];
@@ -52,6 +56,7 @@ class LmdbWrite {
   const Databases& databases_;
   const std::string& path_;
   FileSeal* const seal_;
+  const int witness_fd_;
   Bytes bundle_;
   /// This transaction holds the record of the seal's run.
   bool writes_run_ = false;

@@ -44,9 +44,13 @@ Function* real(Function*, const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
 }
 
+int fault_of(Kind kind) {
+  return state().fault ? state().fault(kind) : 0;
+}
+
 /// True if the operation is to fail; errno is then set.
 bool is_faulted(Kind kind) {
-  const int code = state().fault ? state().fault(kind) : 0;
+  const int code = fault_of(kind);
   if (code != 0) errno = code;
   return code != 0;
 }
@@ -64,13 +68,31 @@ void record_write(int fd, std::uint64_t offset, const iovec* pieces, int count, 
   state().operations.push_back(std::move(operation));
 }
 
+/// `write(pieces, count)` writes at `offset`.
+template <class Write>
+ssize_t traced_write(int fd, const iovec* pieces, int count, std::uint64_t offset,
+                     const Write& write) {
+  const int fault = fault_of(write_kind(fd));
+  iovec half = pieces[0];
+  if (fault == FileTrace::kCutShort) {
+    half.iov_len /= 2;
+    pieces = &half;
+    count = 1;
+  } else if (fault != 0) {
+    errno = fault;
+    return -1;
+  }
+  const ssize_t written = write(pieces, count);
+  if (written > 0) record_write(fd, offset, pieces, count, written);
+  return written;
+}
+
 ssize_t traced_pwritev(int fd, const iovec* pieces, int count, off_t offset) {
   static auto* const call = real(&pwritev, "pwritev");
   if (!is_traced(fd)) return call(fd, pieces, count, offset);
-  if (is_faulted(write_kind(fd))) return -1;
-  const ssize_t written = call(fd, pieces, count, offset);
-  if (written > 0) record_write(fd, static_cast<std::uint64_t>(offset), pieces, count, written);
-  return written;
+  return traced_write(
+      fd, pieces, count, static_cast<std::uint64_t>(offset),
+      [=](const iovec* some, int number) { return call(fd, some, number, offset); });
 }
 
 int traced_sync(int fd, int (*call)(int)) {
@@ -191,11 +213,9 @@ ssize_t writev(int fd, const iovec* pieces, int count) {
   using namespace holdfast::storage;
   static auto* const call = real(&writev, "writev");
   if (!is_traced(fd)) return call(fd, pieces, count);
-  if (is_faulted(write_kind(fd))) return -1;
   const auto offset = static_cast<std::uint64_t>(lseek(fd, 0, SEEK_CUR));
-  const ssize_t written = call(fd, pieces, count);
-  if (written > 0) record_write(fd, offset, pieces, count, written);
-  return written;
+  return traced_write(fd, pieces, count, offset,
+                      [=](const iovec* some, int number) { return call(fd, some, number); });
 }
 ssize_t write(int fd, const void* bytes, size_t size) {
   using namespace holdfast::storage;

@@ -32,7 +32,9 @@ class FileTrace {
   static void stop();
   static std::vector<FileOperation>& operations();
 
-  /// Asked before each operation on the traced file: 0, or the errno it shall fail with.
+  /// For a write: half of its first piece is written, and it says so.
+  static constexpr int kCutShort = -1;
+  /// Asked before each operation on the traced file: 0, the errno it shall fail with, or kCutShort.
   static void set_fault(std::function<int(FileOperation::Kind)> fault);
 };
 

@@ -282,6 +282,18 @@ TEST_P(StorageFaults, FullDiskAppliesNothingAndTheStoreGoesOn) {
   EXPECT_EQ(content_of(*store_)->commit, 3U);
 }
 
+// However much room there is when the failure is looked at: others may have given some back.
+TEST_P(StorageFaults, AWriteThatIsCutShortIsAFullDisk) {
+  const Content before = *content_of(*store_);
+  FileTrace::set_fault([](Kind kind) { return kind == Kind::kWrite ? FileTrace::kCutShort : 0; });
+  const absl::Status full = workload_->commit(2);
+  EXPECT_TRUE(absl::IsResourceExhausted(full)) << full;
+  EXPECT_EQ(content_of(*store_)->checksum, before.checksum);
+  FileTrace::set_fault(nullptr);
+  EXPECT_TRUE(workload_->commit(3).ok());
+  EXPECT_TRUE(store_->verify().ok());
+}
+
 TEST_P(StorageFaults, FailedSyncIsReportedAsUnknown) {
   FileTrace::set_fault([](Kind kind) { return kind == Kind::kSync ? EIO : 0; });
   const absl::Status failed = workload_->commit(2);

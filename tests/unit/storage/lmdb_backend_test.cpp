@@ -213,26 +213,6 @@ TEST_F(LmdbBackendTest, HalfCreatedStoreOfACrashIsMadeAnew) {
   EXPECT_FALSE(std::filesystem::exists(file() + ".new"));
 }
 
-TEST(LmdbErrorTest, AFailedWriteOnAFullDiskIsAFullDisk) {
-  struct Case {
-    int code;
-    std::uint64_t free_bytes;
-    StatusCode expected;
-  };
-  constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-  for (const Case& c : {
-           Case{EIO, 0, StatusCode::kResourceExhausted},
-           Case{EIO, kMiB - 1, StatusCode::kResourceExhausted},
-           Case{EIO, kMiB, StatusCode::kUnknown},
-           Case{ENOSPC, kMiB, StatusCode::kResourceExhausted},
-           Case{MDB_PANIC, 0, StatusCode::kUnknown},
-           Case{EROFS, 0, StatusCode::kPermissionDenied},
-       }) {
-    const absl::Status status = lmdb_error(commit_error(c.code, c.free_bytes), "commit", "p");
-    EXPECT_EQ(status.code(), c.expected) << c.code << " with " << c.free_bytes << " bytes free";
-  }
-}
-
 struct FormatCase {
   std::uint32_t version;
   std::uint32_t cipher;
