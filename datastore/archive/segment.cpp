@@ -12,7 +12,9 @@ namespace holdfast::archive {
 namespace {
 
 constexpr BytesView kMagic = "HOLDARCH";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
+/// Its batches don't say what is held before them.
+constexpr std::uint32_t kVersionWithoutHeld = 1;
 constexpr std::size_t kHeaderBytes = 40;
 constexpr std::size_t kDigestBytes = 32;
 constexpr std::size_t kIndexDigits = 16;
@@ -82,7 +84,8 @@ SegmentWriter::SegmentWriter(const Joint& joint) : end_(joint) {
   append_le64(joint.term.value, &bytes_);
 }
 
-absl::Status SegmentWriter::add(std::int64_t known_at_ms, absl::Span<const raft::Entry> entries) {
+absl::Status SegmentWriter::add(std::int64_t known_at_ms, const Held& before,
+                                absl::Span<const raft::Entry> entries) {
   if (entries.empty()) return absl::OkStatus();
   Joint end = end_;
   for (const raft::Entry& entry : entries) {
@@ -92,6 +95,8 @@ absl::Status SegmentWriter::add(std::int64_t known_at_ms, absl::Span<const raft:
   if (!first_) first_ = entries.front().index;
   last_time_ms_ = std::max(last_time_ms_, known_at_ms);
   append_le64(static_cast<std::uint64_t>(last_time_ms_), &bytes_);
+  append_le64(static_cast<std::uint64_t>(std::min(before.until_ms, last_time_ms_)), &bytes_);
+  append_le64(static_cast<std::uint64_t>(before.revision), &bytes_);
   append_le32(static_cast<std::uint32_t>(entries.size()), &bytes_);
   for (const raft::Entry& entry : entries) {
     append_le32(static_cast<std::uint32_t>(codec::encoded_size_bytes(entry)), &bytes_);
@@ -100,13 +105,13 @@ absl::Status SegmentWriter::add(std::int64_t known_at_ms, absl::Span<const raft:
   return absl::OkStatus();
 }
 
-absl::Status SegmentWriter::add_encoded(std::int64_t known_at_ms,
+absl::Status SegmentWriter::add_encoded(std::int64_t known_at_ms, const Held& before,
                                         absl::Span<const BytesView> entries) {
   std::vector<raft::Entry> decoded(entries.size());
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (absl::Status status = codec::decode(entries[i], &decoded[i]); !status.ok()) return status;
   }
-  return add(known_at_ms, decoded);
+  return add(known_at_ms, before, decoded);
 }
 
 Bytes SegmentWriter::finish() {
@@ -121,10 +126,11 @@ absl::StatusOr<SegmentReader> SegmentReader::open(BytesView bytes) {
   if (bytes.size() < kHeaderBytes + kDigestBytes || !bytes.starts_with(kMagic)) {
     return damaged("is none, or was cut off");
   }
-  if (const std::uint32_t version = load_le32(bytes.data() + 8); version != kVersion) {
+  const std::uint32_t version = load_le32(bytes.data() + 8);
+  if (version < kVersionWithoutHeld || version > kVersion) {
     return absl::FailedPreconditionError(absl::StrCat("archive segment: of format version ",
-                                                      version, ", this release reads ", kVersion,
-                                                      "; use a newer release"));
+                                                      version, ", this release reads up to ",
+                                                      kVersion, "; use a newer release"));
   }
   const BytesView content = bytes.substr(0, bytes.size() - kDigestBytes);
   crypto::Sha256 sum;
@@ -135,20 +141,36 @@ absl::StatusOr<SegmentReader> SegmentReader::open(BytesView bytes) {
   }
   const Joint joint{ClusterId(load_le64(bytes.data() + 16)), Index(load_le64(bytes.data() + 24)),
                     Term(load_le64(bytes.data() + 32))};
-  return SegmentReader(joint, content.substr(kHeaderBytes));
+  return SegmentReader(version, joint, content.substr(kHeaderBytes));
+}
+
+/// The number of entries that follow.
+absl::StatusOr<std::uint32_t> SegmentReader::read_batch_header(Batch& batch) {
+  const bool says_held = version_ > kVersionWithoutHeld;
+  const std::size_t size = says_held ? 28 : 12;
+  if (rest_.size() < size) return damaged("a batch is cut off");
+  const auto number_at = [this](std::size_t offset) {
+    return static_cast<std::int64_t>(load_le64(rest_.data() + offset));
+  };
+  batch.known_at_ms = number_at(0);
+  // Without a word of it, each is taken to have followed the one before at once.
+  batch.before = says_held ? Held{number_at(8), number_at(16)} : Held{batch.known_at_ms, 0};
+  const std::uint32_t count = load_le32(rest_.data() + size - 4);
+  rest_.remove_prefix(size);
+  const bool sensible = count > 0 && batch.known_at_ms >= last_time_ms_ &&
+                        batch.before.until_ms >= 0 && batch.before.until_ms <= batch.known_at_ms &&
+                        batch.before.revision >= 0;
+  if (!sensible) return damaged("a batch makes no sense");
+  last_time_ms_ = batch.known_at_ms;
+  return count;
 }
 
 absl::StatusOr<std::optional<Batch>> SegmentReader::next() {
-  constexpr std::size_t kBatchHeaderBytes = 12;
   if (rest_.empty()) return std::nullopt;
-  if (rest_.size() < kBatchHeaderBytes) return damaged("a batch is cut off");
   Batch batch;
-  batch.known_at_ms = static_cast<std::int64_t>(load_le64(rest_.data()));
-  std::uint32_t count = load_le32(rest_.data() + 8);
-  rest_.remove_prefix(kBatchHeaderBytes);
-  if (count == 0 || batch.known_at_ms < last_time_ms_) return damaged("a batch makes no sense");
-  last_time_ms_ = batch.known_at_ms;
-  for (; count > 0; --count) {
+  const absl::StatusOr<std::uint32_t> header = read_batch_header(batch);
+  if (!header.ok()) return header.status();
+  for (std::uint32_t count = *header; count > 0; --count) {
     if (rest_.size() < 4) return damaged("an entry is cut off");
     const std::uint32_t size = load_le32(rest_.data());
     rest_.remove_prefix(4);

@@ -35,10 +35,20 @@ struct Joint {
   Term term;    ///< of that entry; 0: not known
 };
 
+/// What the entries up to some point are known to hold, by whoever asked a member that a quorum
+/// confirmed.
+struct Held {
+  std::int64_t until_ms = 0;  ///< all that was acknowledged before, since 1970; 0: not known
+  std::int64_t revision = 0;  ///< at least this one; 0: not known
+
+  friend bool operator==(const Held&, const Held&) = default;
+};
+
 /// Entries that were known to be committed at one moment.
 struct Batch {
   std::int64_t known_at_ms = 0;  ///< since 1970
   std::vector<raft::Entry> entries;
+  Held before;  ///< of the entries before these
 };
 
 /// Puts one segment together, in memory.
@@ -47,11 +57,14 @@ class SegmentWriter {
   explicit SegmentWriter(const Joint& joint);
 
   /// The entries go on from those before: consecutive, terms not falling. A time before the last
-  /// one counts as that. Errors: InvalidArgument for entries that don't go on; nothing is added.
-  absl::Status add(std::int64_t known_at_ms, absl::Span<const raft::Entry> entries);
+  /// one counts as that, and nothing is held of later than `known_at_ms`. Errors: InvalidArgument
+  /// for entries that don't go on; nothing is added.
+  absl::Status add(std::int64_t known_at_ms, const Held& before,
+                   absl::Span<const raft::Entry> entries);
 
   /// The same for raftpb.Entry as members send them.
-  absl::Status add_encoded(std::int64_t known_at_ms, absl::Span<const BytesView> entries);
+  absl::Status add_encoded(std::int64_t known_at_ms, const Held& before,
+                           absl::Span<const BytesView> entries);
 
   bool empty() const { return !first_; }
   std::size_t size_bytes() const { return bytes_.size(); }
@@ -81,9 +94,12 @@ class SegmentReader {
   absl::StatusOr<std::optional<Batch>> next();
 
  private:
-  SegmentReader(const Joint& joint, BytesView batches)
-      : joint_(joint), end_(joint), rest_(batches) {}
+  SegmentReader(std::uint32_t version, const Joint& joint, BytesView batches)
+      : version_(version), joint_(joint), end_(joint), rest_(batches) {}
 
+  absl::StatusOr<std::uint32_t> read_batch_header(Batch& batch);
+
+  std::uint32_t version_;
   Joint joint_;
   Joint end_;
   std::int64_t last_time_ms_ = 0;

@@ -145,7 +145,7 @@ Subcommand add_snapshot_replay(CLI::App& snapshot) {
       "stop once the state has this revision");
   app->add_option("--to-time", flags->to_time,
                   "stop before what was not known to be committed by then, as "
-                  "2026-11-23T08:00:00Z")
+                  "2026-11-23T08:00:00Z; refused where the archive does not tell that moment")
       ->excludes(revision);
   app->add_option("--unless-exists", flags->unless_exists,
                   "do nothing, and succeed, if one of these paths is there already");

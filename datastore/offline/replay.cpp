@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "datastore/archive/segment.h"
+#include "datastore/archive/timeline.h"
 #include "datastore/crypto/digest.h"
 #include "datastore/offline/apply_entry.h"
 #include "datastore/statemachine/statemachine.h"
@@ -41,6 +42,18 @@ absl::StatusOr<std::vector<SegmentFile>> list_segments(ports::Disk& disk,
     return std::pair(file.name.first, file.name.last);
   });
   return found;
+}
+
+/// What whoever made the archive said of its end, if they did.
+absl::StatusOr<archive::ArchivedUntil> read_archived_until(ports::Disk& disk,
+                                                           const std::string& directory) {
+  const std::string path = absl::StrCat(directory, "/", std::string(archive::kArchivedUntilFile));
+  const absl::StatusOr<bool> exists = disk.exists(path);
+  if (!exists.ok()) return exists.status();
+  if (!*exists) return archive::ArchivedUntil{};
+  const absl::StatusOr<std::unique_ptr<ports::FileContent>> content = disk.map(path);
+  if (!content.ok()) return content.status();
+  return archive::parse_archived_until((*content)->bytes());
 }
 
 /// A store beside the output, for the time of the replay.
@@ -84,6 +97,7 @@ class Replay {
           absl::StrCat("revision ", request_.to_revision->value, " lies before the snapshot's, ",
                        machine_.store().revision().value, ": begin with an earlier snapshot"));
     }
+    if (absl::Status status = check_moment(segments); !status.ok()) return status;
     ended_ = is_there();
     for (const SegmentFile& segment : segments) {
       if (ended_) break;
@@ -105,6 +119,27 @@ class Replay {
  private:
   bool is_there() const {
     return request_.to_revision && machine_.store().revision() >= *request_.to_revision;
+  }
+
+  /// That the archive tells what the state was then, before anything is applied.
+  absl::Status check_moment(const std::vector<SegmentFile>& segments) {
+    if (!request_.to_time) return absl::OkStatus();
+    const std::int64_t moment_ms = absl::ToUnixMillis(*request_.to_time);
+    archive::Timeline timeline(machine_.applied_index(), 0);
+    for (const SegmentFile& segment : segments) {
+      if (timeline.is_settled(moment_ms)) break;
+      const absl::StatusOr<std::unique_ptr<ports::FileContent>> content = disk_.map(segment.path);
+      if (!content.ok()) return content.status();
+      if (absl::Status status = timeline.add((*content)->bytes()); !status.ok()) {
+        return about(segment, status);
+      }
+    }
+    if (!timeline.is_settled(moment_ms)) {
+      const auto end = read_archived_until(disk_, request_.archive_dir);
+      if (!end.ok()) return end.status();
+      timeline.end_at(*end);
+    }
+    return timeline.check(moment_ms, {"--to-time", "--to-revision", "snapshot"});
   }
 
   absl::Status apply(const SegmentFile& file) {
@@ -129,13 +164,20 @@ class Replay {
           absl::StrCat(file.path, " is of another cluster than the segments before it"));
     }
     cluster_ = joint.cluster;
-    if (joint.index > machine_.applied_index()) {
-      return absl::DataLossError(
-          absl::StrCat("the archive lacks entries ", machine_.applied_index().next().value, " to ",
-                       joint.index.value, ": the state can be followed to revision ",
-                       machine_.store().revision().value, " only, which --to-revision asks for"));
-    }
+    if (joint.index > machine_.applied_index()) return lacks_entries(joint.index);
     return check_term(file, joint.index, joint.term);
+  }
+
+  absl::Status lacks_entries(Index last) const {
+    const std::string known =
+        done_.known_at
+            ? absl::StrCat(", as of ", archive::text_of_ms(absl::ToUnixMillis(*done_.known_at)))
+            : std::string();
+    return absl::DataLossError(absl::StrCat(
+        "the archive lacks entries ", machine_.applied_index().next().value, " to ", last.value,
+        ": the state can be followed to revision ", machine_.store().revision().value, known,
+        ", only; ask for that one or an earlier one, or begin with a snapshot that has entry ",
+        last.value));
   }
 
   /// That the archive is of the state's own history.

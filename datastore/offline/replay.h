@@ -18,7 +18,8 @@ struct ReplayRequest {
   std::string output_file;
   /// As soon as the state has this revision.
   std::optional<Revision> to_revision;
-  /// Before the first entry that was not known to be committed by then.
+  /// Before the first entry that was not known to be committed by then; refused where the archive
+  /// does not tell what the state was (datastore/archive/timeline.h).
   std::optional<absl::Time> to_time;
 };
 
@@ -33,7 +34,8 @@ struct Replayed {
 /// Makes a later snapshot file out of one and the archived log after it. The new file is put
 /// together beside its place and renamed, with a store of the state's size beside it meanwhile.
 /// Errors: NotFound; AlreadyExists; DataLoss if the archive is damaged, lacks an entry, or is of
-/// another history; OutOfRange if what was asked for lies before the snapshot or after the archive.
+/// another history; OutOfRange if what was asked for lies before the snapshot, in a gap of the
+/// archive or after its end, with what is possible instead.
 absl::StatusOr<Replayed> replay(ports::Disk& disk, const ReplayRequest& request);
 
 }  // namespace holdfast::offline

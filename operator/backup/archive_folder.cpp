@@ -34,15 +34,15 @@ std::string parent_of(std::string_view folder) {
 }
 
 /// The least entry that a backup of the cluster in `folder` is of; nothing if it can't be told.
-absl::StatusOr<std::optional<std::uint64_t>> oldest_backup(const Rclone& rclone,
+absl::StatusOr<std::optional<std::uint64_t>> oldest_backup(const Objects& objects,
                                                            const std::string& folder,
                                                            const std::string& cluster_id) {
-  const auto names = rclone.list(folder, kMaxListingBytes);
+  const auto names = objects.list(folder, kMaxListingBytes);
   if (!names.ok()) return names.status();
   std::optional<std::uint64_t> oldest;
   for (const std::string& name : *names) {
     if (!name.ends_with(kManifestSuffix)) continue;
-    const auto text = rclone.read_small(api::str_cat(folder, "/", name), kMaxManifestBytes);
+    const auto text = objects.read_small(api::str_cat(folder, "/", name), kMaxManifestBytes);
     if (absl::IsNotFound(text.status())) continue;  // retention was faster
     if (!text.ok()) return text.status();
     const auto manifest = read_manifest(*text);
@@ -55,9 +55,9 @@ absl::StatusOr<std::optional<std::uint64_t>> oldest_backup(const Rclone& rclone,
 
 }  // namespace
 
-absl::StatusOr<std::vector<StoredSegment>> list_segments(const Rclone& rclone,
+absl::StatusOr<std::vector<StoredSegment>> list_segments(const Objects& objects,
                                                          const std::string& folder) {
-  const absl::StatusOr<std::vector<std::string>> names = rclone.list(folder, kMaxListingBytes);
+  const absl::StatusOr<std::vector<std::string>> names = objects.list(folder, kMaxListingBytes);
   if (!names.ok()) return names.status();
   std::vector<StoredSegment> found;
   for (const std::string& name : *names) {
@@ -67,9 +67,9 @@ absl::StatusOr<std::vector<StoredSegment>> list_segments(const Rclone& rclone,
   return found;
 }
 
-absl::StatusOr<Bytes> read_segment(const Rclone& rclone, const std::string& object,
+absl::StatusOr<Bytes> read_segment(const Objects& objects, const std::string& object,
                                    const std::vector<SealingKey>& keys) {
-  absl::StatusOr<Bytes> stored = rclone.read_small(object, kMaxSegmentBytes);
+  absl::StatusOr<Bytes> stored = objects.read_small(object, kMaxSegmentBytes);
   if (!stored.ok()) return stored;
   if (is_sealed(*stored)) {
     Opener opener(keys);
@@ -105,23 +105,48 @@ std::uint64_t unbroken_after(const std::vector<StoredSegment>& segments) {
   return first.value - 1;
 }
 
-absl::StatusOr<ArchiveHead> read_stored_head(const Rclone& rclone, const std::string& folder) {
-  const auto text = rclone.read_small(api::str_cat(folder, "/", kHeadFile), kMaxHeadBytes);
+absl::StatusOr<ArchiveHead> read_stored_head(const Objects& objects, const std::string& folder) {
+  const auto text = objects.read_small(api::str_cat(folder, "/", kHeadFile), kMaxHeadBytes);
   if (!text.ok()) return text.status();
   return read_head(*text);
 }
 
-absl::StatusOr<int> prune_archive(const Rclone& rclone, const std::string& folder,
+absl::StatusOr<std::optional<BackupBeside>> first_backup_from(const Objects& objects,
+                                                              const std::string& folder,
+                                                              const std::string& cluster_id,
+                                                              std::uint64_t index) {
+  const std::string beside = parent_of(folder);
+  const auto names = objects.list(beside, kMaxListingBytes);
+  if (!names.ok()) return names.status();
+  std::optional<BackupBeside> first;
+  for (const std::string& name : *names) {
+    if (!name.ends_with(kManifestSuffix)) continue;
+    const std::string object = api::str_cat(beside, "/", name);
+    const auto text = objects.read_small(object, kMaxManifestBytes);
+    if (absl::IsNotFound(text.status())) continue;
+    if (!text.ok()) return text.status();
+    absl::StatusOr<Manifest> manifest = read_manifest(*text);
+    if (!manifest.ok() || manifest->cluster_id != cluster_id || manifest->log_index < index) {
+      continue;
+    }
+    if (first && first->manifest.log_index <= manifest->log_index) continue;
+    first = BackupBeside{object.substr(0, object.size() - kManifestSuffix.size()),
+                         *std::move(manifest)};
+  }
+  return first;
+}
+
+absl::StatusOr<int> prune_archive(const Objects& objects, const std::string& folder,
                                   const std::string& cluster_id,
                                   const std::vector<StoredSegment>& segments) {
-  const auto oldest = oldest_backup(rclone, parent_of(folder), cluster_id);
+  const auto oldest = oldest_backup(objects, parent_of(folder), cluster_id);
   if (!oldest.ok()) return oldest.status();
   int removed = 0;
   for (const StoredSegment& segment : segments) {
     // The last one stays: it says where the archive goes on.
     const bool last = &segment == &segments.back();
     if (last || !*oldest || segment.range.last.value > **oldest) break;
-    const absl::Status status = rclone.remove(api::str_cat(folder, "/", segment.name));
+    const absl::Status status = objects.remove(api::str_cat(folder, "/", segment.name));
     if (!status.ok()) return status;
     ++removed;
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,10 +10,11 @@
 #include "datastore/archive/segment.h"
 #include "datastore/base/bytes.h"
 #include "operator/backup/archive_head.h"
-#include "operator/backup/rclone.h"
+#include "operator/backup/manifest.h"
+#include "operator/backup/objects.h"
 #include "operator/backup/sealing.h"
 
-/// An archive as it is stored (FORMAT.md, The archive). Errors are Rclone's unless said otherwise.
+/// An archive as it is stored (FORMAT.md, The archive). Errors are Objects' unless said otherwise.
 namespace holdfast::backup {
 
 inline constexpr std::string_view kSealedSuffix = ".sealed";
@@ -24,12 +26,12 @@ struct StoredSegment {
 };
 
 /// Those of a folder, by their last entry; what else is there is passed over.
-absl::StatusOr<std::vector<StoredSegment>> list_segments(const Rclone& rclone,
+absl::StatusOr<std::vector<StoredSegment>> list_segments(const Objects& objects,
                                                          const std::string& folder);
 
 /// Opened, if it is sealed, and held to its digest. Errors: DataLoss if it is damaged;
 /// FailedPrecondition if none of `keys` opens it.
-absl::StatusOr<Bytes> read_segment(const Rclone& rclone, const std::string& object,
+absl::StatusOr<Bytes> read_segment(const Objects& objects, const std::string& object,
                                    const std::vector<SealingKey>& keys);
 
 /// Where a segment ends. Errors: DataLoss.
@@ -40,12 +42,23 @@ absl::StatusOr<archive::Joint> end_of_segment(BytesView segment);
 std::uint64_t unbroken_after(const std::vector<StoredSegment>& segments);
 
 /// Errors: NotFound; read_head's.
-absl::StatusOr<ArchiveHead> read_stored_head(const Rclone& rclone, const std::string& folder);
+absl::StatusOr<ArchiveHead> read_stored_head(const Objects& objects, const std::string& folder);
+
+/// The earliest of the cluster's backups beside the folder that has `index`, and its object's name;
+/// nothing if there is none. What can't be read is passed over.
+struct BackupBeside {
+  std::string object;
+  Manifest manifest;
+};
+absl::StatusOr<std::optional<BackupBeside>> first_backup_from(const Objects& objects,
+                                                              const std::string& folder,
+                                                              const std::string& cluster_id,
+                                                              std::uint64_t index);
 
 /// Removes the segments before the entry that the oldest backup beside the folder is of: no kept
 /// backup needs them. Nothing goes while there is none, or one whose manifest does not say its
 /// entry, nor ever the last. Returns how many went.
-absl::StatusOr<int> prune_archive(const Rclone& rclone, const std::string& folder,
+absl::StatusOr<int> prune_archive(const Objects& objects, const std::string& folder,
                                   const std::string& cluster_id,
                                   const std::vector<StoredSegment>& segments);
 

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "datastore/archive/segment.h"
+#include "datastore/archive/timeline.h"
 #include "operator/api/names.h"
 #include "operator/api/text.h"
 #include "operator/backup/archive_folder.h"
@@ -31,7 +32,8 @@ constexpr milliseconds kLongestWait{30'000};
 constexpr milliseconds kLongestTrouble{180'000};
 /// Looks at how far the cluster is: four to an interval, within these.
 constexpr milliseconds kShortestLook{1'000};
-constexpr milliseconds kLongestLook{15'000};
+constexpr milliseconds kLongestLook{2'500};
+static_assert(4 * kLongestLook.count() <= archive::kPrecisionMs, "a missed look makes no gap");
 /// Of looks whose entries are not stored yet.
 constexpr std::size_t kMaxMarks = 64;
 /// The head while nothing changes.
@@ -176,6 +178,10 @@ class Archiver {
   void begin_at(const Joint& joint, ArchiveHead head) {
     writer_.emplace(joint);
     marks_.clear();
+    if (head.until) {
+      received_.until_ms = std::max(received_.until_ms, absl::ToUnixMillis(*head.until));
+      received_.revision = std::max(received_.revision, head.revision);
+    }
     head.cluster_id = api::format_id(joint.cluster);
     head.end_index = joint.index.value;
     head_.change([&](ArchiveHead& shared) { shared = std::move(head); });
@@ -217,11 +223,13 @@ class Archiver {
     if (!piece.entries.empty()) {
       if (writer_->empty()) oldest_ = steady_clock::now();
       const std::vector<BytesView> entries(piece.entries.begin(), piece.entries.end());
-      const absl::Status added = writer_->add_encoded(absl::ToUnixMillis(absl::Now()), entries);
+      const absl::Status added =
+          writer_->add_encoded(absl::ToUnixMillis(absl::Now()), received_, entries);
       if (!added.ok()) return added;
     }
     went_on();
     look();
+    receive();
     settle();
     const auto now = steady_clock::now();
     const bool is_due = !writer_->empty() && now - oldest_ >= request_.interval;
@@ -251,6 +259,16 @@ class Archiver {
     mark.applied = second->raft_applied_index;
     if (marks_.size() == kMaxMarks) marks_.pop_back();
     marks_.push_back(mark);
+  }
+
+  /// What the next entries come after, by the last look that all has come of. That is how a reader
+  /// finds out that we were away (datastore/archive/timeline.h).
+  void receive() {
+    for (const Mark& mark : marks_) {
+      if (mark.applied > writer_->end().index.value) continue;
+      received_.until_ms = std::max(received_.until_ms, absl::ToUnixMillis(mark.at));
+      received_.revision = std::max(received_.revision, mark.revision);
+    }
   }
 
   /// Tells how far it is, by the last look that all is stored of.
@@ -374,6 +392,7 @@ class Archiver {
   /// What comes next; nothing until it is known where that is.
   std::optional<SegmentWriter> writer_;
   bool tried_after_backup_ = false;
+  archive::Held received_;
   steady_clock::time_point oldest_;
   steady_clock::time_point last_progress_;
   /// In order; of what is not stored yet.

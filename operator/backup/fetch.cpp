@@ -12,10 +12,8 @@
 
 #include "absl/time/clock.h"
 #include "operator/api/text.h"
-#include "operator/backup/archive_folder.h"
-#include "operator/backup/fetch_archive.h"
+#include "operator/backup/fetch_log.h"
 #include "operator/backup/file.h"
-#include "operator/backup/moment.h"
 #include "operator/backup/progress.h"
 #include "operator/backup/proof_token.h"
 #include "operator/backup/snapshot_digest.h"
@@ -61,7 +59,7 @@ class Fetch {
     if (absl::Status status = read_manifest_of_it(); !status.ok()) return status;
     // First, as it is quick and may refuse.
     in_log_ = true;
-    if (absl::Status status = fetch_log(); !status.ok()) return status;
+    if (absl::Status status = fetch_log_after_it(); !status.ok()) return status;
     in_log_ = false;
     const std::string partial = path("snapshot.partial");
     absl::StatusOr<OutputFile> file = OutputFile::create(partial);
@@ -93,49 +91,20 @@ class Fetch {
 
   // -- the log after it
 
-  absl::Status fetch_log() {
+  absl::Status fetch_log_after_it() {
     if (request_.with_log == WithLog::kNo) return absl::OkStatus();
     if (absl::Status status = make_folder(path(kLogFolder)); !status.ok()) return status;
-    const bool proof = request_.with_log == WithLog::kProof;
+    const bool is_proof = request_.with_log == WithLog::kProof;
     if (!manifest_) {
-      return proof ? absl::OkStatus()
-                   : absl::OutOfRangeError(
-                         "without a manifest nobody knows which log follows this "
-                         "backup: leave `until` out");
+      return is_proof ? absl::OkStatus()
+                      : absl::OutOfRangeError(
+                            "without a manifest nobody knows which log follows this "
+                            "backup: leave `until` out");
     }
-    const std::string folder = archive_folder(request_.object, manifest_->cluster_id);
-    const absl::StatusOr<ArchiveHead> head = read_stored_head(rclone_, folder);
-    if (absl::IsNotFound(head.status())) {
-      if (proof) return absl::OkStatus();
-      return absl::OutOfRangeError(api::str_cat("there is no archive at ", rclone_.place_of(folder),
-                                                ": possible is revision ", manifest_->revision,
-                                                " alone, without `until`"));
-    }
-    if (!head.ok()) return head.status();
-    if (proof && head->after_index > manifest_->log_index) return absl::OkStatus();
-    if (absl::Status status = proof ? absl::OkStatus() : check_until(*head); !status.ok()) {
-      return status;
-    }
-    const auto fetched = fetch_segments(
-        rclone_, {folder, path(kLogFolder), request_.keys, manifest_->log_index, proof}, log_);
-    if (!fetched.ok()) return fetched.status();
-    log_.info("the log after the backup is fetched",
-              {{"segments", fetched->segments}, {"to-index", head->end_index}});
-    return absl::OkStatus();
-  }
-
-  absl::Status check_until(const ArchiveHead& head) const {
-    const api::RestorePoint& until = request_.until;
-    const absl::Time last = head.until.value_or(manifest_->taken_at);
-    const bool before =
-        until.time ? *until.time < manifest_->taken_at : until.revision < manifest_->revision;
-    const bool after = until.time && *until.time > last;
-    if (!before && !after) return absl::OkStatus();
-    return absl::OutOfRangeError(api::str_cat(
-        "the point lies ", before ? "before the backup" : "beyond the archive", ": possible is ",
-        until.time ? api::str_cat("from ", moment(manifest_->taken_at), " to ", moment(last))
-                   : api::str_cat("from revision ", manifest_->revision, " on"),
-        before ? "; take an earlier backup for it" : ""));
+    FetchLogRequest wanted{
+        .object = request_.object, .into = path(kLogFolder), .keys = request_.keys};
+    if (!is_proof) wanted.until = request_.until;
+    return fetch_log(rclone_, *manifest_, wanted, log_);
   }
 
   absl::Status take(BytesView piece, OutputFile& file) {

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "datastore/archive/timeline.h"
 #include "datastore/telemetry/log.h"
+#include "operator/backup/archive_head.h"
 #include "operator/backup/rclone.h"
 #include "operator/backup/sealing.h"
 #include "operator/backup/verdict.h"
@@ -21,17 +24,27 @@ struct FetchArchiveRequest {
   /// A damaged segment is an error; otherwise it is told of and left out: replay says what is
   /// missing if it comes to it.
   bool whole = false;
+  /// Reads along; may be null.
+  archive::Timeline* timeline = nullptr;
+  /// Nothing more is wanted once `timeline` is settled about this moment.
+  std::optional<std::int64_t> moment_ms;
+  /// If it is read already.
+  std::optional<ArchiveHead> head;
 };
 
 struct FetchedArchive {
   std::size_t segments = 0;
   std::size_t wanted = 0;
+  /// What is said of each that is damaged.
+  std::vector<std::string> damaged;
+  /// As it is stored; written into the folder too, for `holdfast snapshot replay`.
+  std::optional<archive::ArchivedUntil> until;
 };
 
 /// Gets an archive's segments into a folder, as `holdfast snapshot replay` takes them; each is
 /// proved by its digest. Errors: DataLoss with the object's name; FailedPrecondition without the
-/// key; Rclone's; a file's.
-absl::StatusOr<FetchedArchive> fetch_segments(const Rclone& rclone,
+/// key; Objects'; a file's.
+absl::StatusOr<FetchedArchive> fetch_segments(const Objects& objects,
                                               const FetchArchiveRequest& request,
                                               telemetry::Logger& log);
 

@@ -197,6 +197,15 @@ std::vector<Ended> ended_containers(const json& pod) {
   return all;
 }
 
+/// What a member's program said last, in its log's JSON; all of it if that is none.
+std::string last_error(const std::string& log) {
+  const std::size_t end = log.find_last_not_of('\n');
+  const std::size_t begin = end == std::string::npos ? 0 : log.rfind('\n', end) + 1;
+  const json line = json::parse(log.substr(std::min(begin, log.size())), nullptr, false);
+  const std::string_view error = kube::text_at(line, {"error"});
+  return error.empty() ? log : std::string(error);
+}
+
 /// The sidecar's own end says nothing, and what only prepared counts only if it went wrong.
 std::optional<Verdict> verdict_of(std::string_view last_container,
                                   const std::vector<Ended>& containers) {
@@ -207,10 +216,11 @@ std::optional<Verdict> verdict_of(std::string_view last_container,
     if (verdict && (last || !verdict->succeeded)) return verdict;
     // Backup and log are whole, or the fetch would have said so: no other try ends otherwise.
     if (each.container == kReplayContainer && each.exit_code != 0) {
-      return Verdict{.reason = std::string(kUntilNotPossible), .message = each.message};
+      return Verdict{.reason = std::string(kUntilNotPossible), .message = last_error(each.message)};
     }
     if (each.container == "restore" && each.exit_code != 0) {
-      return Verdict{.retryable = true, .reason = "RestoreFailed", .message = each.message};
+      return Verdict{
+          .retryable = true, .reason = "RestoreFailed", .message = last_error(each.message)};
     }
   }
   return std::nullopt;

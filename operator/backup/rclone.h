@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "datastore/base/bytes.h"
+#include "operator/backup/objects.h"
 
 namespace holdfast::backup {
 
@@ -31,7 +32,7 @@ struct RcloneOptions {
 ///
 /// Errors of every call: Unavailable, with rclone's last words (addresses' queries, which may hold
 /// signatures, cut out); DeadlineExceeded for a stall; Cancelled when stopping. One thread.
-class Rclone {
+class Rclone final : public Objects {
  public:
   class Upload;
   using Sink = std::function<absl::Status(BytesView)>;
@@ -42,18 +43,13 @@ class Rclone {
   absl::StatusOr<std::unique_ptr<Upload>> upload(std::string_view object) const;
   /// The whole object, in pieces. Errors: NotFound; what `sink` returned.
   absl::Status read(std::string_view object, const Sink& sink) const;
-  /// The whole object if it is no larger than `max_bytes`. Errors: NotFound; OutOfRange.
-  absl::StatusOr<Bytes> read_small(std::string_view object, std::size_t max_bytes) const;
+  absl::StatusOr<Bytes> read_small(std::string_view object, std::size_t max_bytes) const override;
   /// Stores a small object at once.
   absl::Status write_small(std::string_view object, BytesView bytes) const;
-  /// Names of the files in a folder; none if there is no such folder. Errors: OutOfRange for more
-  /// text than `max_bytes`.
   absl::StatusOr<std::vector<std::string>> list(std::string_view folder,
-                                                std::size_t max_bytes) const;
-  /// Ok too if there is none.
-  absl::Status remove(std::string_view object) const;
-
-  std::string place_of(std::string_view object) const;
+                                                std::size_t max_bytes) const override;
+  absl::Status remove(std::string_view object) const override;
+  std::string place_of(std::string_view object) const override;
 
  private:
   absl::Status confirm_absence(std::string_view object) const;

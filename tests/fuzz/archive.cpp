@@ -19,6 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto batch = reader->next();
     if (!batch.ok() || !batch->has_value()) return 0;
     // Whatever is read can be written.
-    if (!again.add((*batch)->known_at_ms, (*batch)->entries).ok()) __builtin_trap();
+    if (!again.add((*batch)->known_at_ms, (*batch)->before, (*batch)->entries).ok())
+      __builtin_trap();
   }
 }

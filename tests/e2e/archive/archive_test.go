@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -323,6 +324,8 @@ func (s *suite) checkDamage(base, archive string, points []point) {
 	s.refused("the archive ends at entry", err)
 	_, err = s.replay(base, archive, "none.db", "--to-revision", "2")
 	s.refused("lies before the snapshot's", err)
+	_, err = s.replay(base, archive, "none.db", "--to-time", time.Now().UTC().Format(time.RFC3339Nano))
+	s.refused("lies beyond the archive", err)
 	_, err = s.replay(base, archive, "none.db", "--to-time", "yesterday")
 	s.refused("--to-time is no time", err)
 
@@ -474,6 +477,7 @@ func TestTheWorkerKeepsAnArchive(t *testing.T) {
 		return hash{answer.Hash, answer.HashRevision, answer.CompactRevision}
 	}
 	var points []hash
+	var within time.Time // a moment at which there was no archiver
 	caughtUp := func() { // with what is applied now
 		now, err := node.Status(s.ctx)
 		s.must(err)
@@ -495,8 +499,12 @@ func TestTheWorkerKeepsAnArchive(t *testing.T) {
 		s.write(dice, step)
 		switch step {
 		case 60: // the archiver dies
+			caughtUp()
+			s.writeFor(3*time.Second, dice)
 			s.must(archiver.Process.Kill())
 			_ = archiver.Wait()
+			s.writeFor(13*time.Second, dice) // longer than what counts as attention
+			within = time.Now().Add(-4 * time.Second)
 			archiver = s.keeping(node, keys)
 			caughtUp()
 		case 120: // the member dies
@@ -529,5 +537,47 @@ func TestTheWorkerKeepsAnArchive(t *testing.T) {
 		if got := s.hashOf(made); got != point {
 			t.Errorf("point %d: %+v, the member said %+v", i, got, point)
 		}
+	}
+	s.checkGap(base, within)
+}
+
+// writeFor writes now and then.
+func (s *suite) writeFor(period time.Duration, dice *rand.Rand) {
+	for end := time.Now().Add(period); time.Now().Before(end); {
+		s.write(dice, 0)
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// checkGap: a moment without an archiver is refused, with the two nearest that are not, and revisions that are held.
+func (s *suite) checkGap(base string, within time.Time) {
+	s.t.Helper()
+	const form = "2006-01-02T15:04:05.000Z"
+	_, err := s.replay(base, s.path("fetched"), "within.db", "--to-time", within.UTC().Format(form))
+	s.refused("lies in a gap of the archive", err)
+	said := regexp.MustCompile(`Set --to-time to (\S+) or earlier, or to (\S+) or later; or set --to-revision to one from (\d+) to (\d+)`).
+		FindStringSubmatch(fmt.Sprint(err))
+	if said == nil {
+		s.t.Fatalf("the refusal does not say what is possible: %v", err)
+	}
+	var revisions []int64
+	for i, edge := range said[1:3] {
+		at, err := time.Parse(form, edge)
+		s.must(err)
+		outside := []time.Duration{-time.Millisecond, time.Millisecond}[i]
+		for _, moment := range []time.Time{at, at.Add(outside)} {
+			made, err := s.replay(base, s.path("fetched"), fmt.Sprintf("edge-%d.db", moment.UnixMilli()), "--to-time", moment.UTC().Format(form))
+			s.must(err)
+			revisions = append(revisions, s.hashOf(made).HashRevision)
+		}
+		_, err = s.replay(base, s.path("fetched"), "inside.db", "--to-time", at.Add(-outside).UTC().Format(form))
+		s.refused("lies in a gap of the archive", err)
+	}
+	if revisions[2] <= revisions[0] {
+		s.t.Errorf("nothing was written between the edges of the gap: %v", revisions)
+	}
+	for _, revision := range said[3:] {
+		_, err := s.replay(base, s.path("fetched"), "revision-"+revision+".db", "--to-revision", revision)
+		s.must(err)
 	}
 }

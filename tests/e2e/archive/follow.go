@@ -128,7 +128,8 @@ func follow(ctx context.Context, conn *grpc.ClientConn, after uint64, take func(
 	}
 }
 
-// keeper writes segments of at most `limit` entries into a folder.
+// keeper writes segments of at most `limit` entries into a folder, in the format's first version, which says
+// nothing of what is held before them.
 type keeper struct {
 	dir   string
 	limit int
@@ -197,10 +198,16 @@ func (k *keeper) store() error {
 	return os.WriteFile(name, append(segment, sum[:]...), 0o600)
 }
 
+// flush stores what there is, and says how far the archive reaches: whoever calls it knows that nothing
+// more was written by now.
 func (k *keeper) flush() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.store()
+	if err := k.store(); err != nil {
+		return err
+	}
+	until := fmt.Sprintf("%s revision 0 entry %d\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), k.end.index)
+	return os.WriteFile(filepath.Join(k.dir, "archived-until"), []byte(until), 0o600)
 }
 
 // await returns once the entry of that index is held.

@@ -71,6 +71,32 @@ wait_for 60 "the refusal" restore_at beyond Failed
 refusal=$("${kubectl[@]}" get hfr beyond -o 'jsonpath={.status.conditions[?(@.type=="Failed")].message}')
 [[ $refusal == *"beyond the archive"*"possible is from 20"* ]] || fail "the refusal does not say what is possible: $refusal"
 
+say "a moment at which no archiver followed is refused, with the two nearest; at them, and at each revision, it can begin"
+"${kubectl[@]}" patch hfbs kept --type merge -p '{"spec":{"suspend":true}}' > /dev/null
+archiver_gone() { ! "${kubectl[@]}" get pod kept-archive > /dev/null 2>&1; }
+wait_for 60 "the archiver ends" archiver_gone
+keep_writing 31 35
+sleep 8
+keep_writing 36 36
+sleep 8
+"${kubectl[@]}" patch hfbs kept --type merge -p '{"spec":{"suspend":false}}' > /dev/null
+wait_for 60 "what was written meanwhile is archived" archived_at_least kept "$(moment 36 2)"
+keep_writing 37 40
+wait_for 60 "all of it is archived" archived_at_least kept "$(moment 40 2)"
+restore unseen db "$base" "until: {time: \"$(moment 36 3)\"}"
+wait_for 60 "the refusal" restore_at unseen Failed
+refusal=$("${kubectl[@]}" get hfr unseen -o 'jsonpath={.status.conditions[?(@.type=="Failed")].message}')
+nearest='Set until\.time to ([^ ]+) or earlier, or to ([^ ]+) or later; or set until\.revision to one from [0-9]+ to [0-9]+'
+[[ $refusal == *"lies in a gap of the archive"*"nothing was touched"* && $refusal =~ $nearest ]] ||
+  fail "the refusal does not say what is possible: $refusal"
+edge=${BASH_REMATCH[2]}
+begins_at at-unseen "$base" "{revision: $(moment 36 2)}"
+shows at-unseen 36
+if $full; then
+  begins_at at-edge "$base" "{time: \"$edge\"}"
+  shows at-edge 36
+fi
+
 point=$((1 + RANDOM % 30))
 say "a cluster begins at the revision of write $point"
 begins_at at-revision "$base" "{revision: $(moment "$point" 2)}"
@@ -111,6 +137,5 @@ fi
 
 say "suspended, it stands still; resumed, it goes on"
 "${kubectl[@]}" patch hfbs kept --type merge -p '{"spec":{"suspend":true}}' > /dev/null
-archiver_gone() { ! "${kubectl[@]}" get pod kept-archive > /dev/null 2>&1; }
 wait_for 60 "the archiver ends" archiver_gone
 wait_for 10 "the condition" archive_is kept Suspended

@@ -135,6 +135,24 @@ TEST(PodsTest, VerdictsOfAProof) {
   EXPECT_EQ(read_pod(pod, backup)->trouble, "DeadlineExceeded");
 }
 
+TEST(PodsTest, AReplaysRefusalIsToldInItsOwnWords) {
+  const api::HoldfastBackup backup = backup_to(s3());
+  json pod = pod_of(backup, Job::kVerify);
+  const std::string words = "revision 9 lies before the snapshot's, 12: begin with an earlier one";
+  const std::string log =
+      "{\"level\":\"info\",\"msg\":\"replaying an archive\"}\n{\"level\":\"error\",\"error\":\"" +
+      words + "\"}\n";
+  for (const auto& [message, told] : {std::pair(log, words), std::pair(words, words)}) {
+    pod["status"] = {{"phase", "Failed"},
+                     {"initContainerStatuses", json::array({ended("replay", 1, message)})}};
+    const PodSeen seen = read_worker_pod(pod, "check");
+    ASSERT_TRUE(seen.verdict.has_value());
+    EXPECT_EQ(seen.verdict->reason, "UntilNotPossible");
+    EXPECT_EQ(seen.verdict->message, told);
+    EXPECT_FALSE(seen.verdict->retryable);
+  }
+}
+
 TEST(SeedTest, ABackupIsFetchedAndRestoredBeforeTheMemberStarts) {
   const json pod = {
       {"spec",

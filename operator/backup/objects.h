@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "datastore/base/bytes.h"
+
+namespace holdfast::backup {
+
+/// What an archive's keeping and reading need of where objects are stored: Rclone, or a test's
+/// model.
+///
+/// Errors of every call: Unavailable, DeadlineExceeded, Cancelled, as Rclone's.
+class Objects {
+ public:
+  virtual ~Objects() = default;
+
+  /// The whole object if it is no larger than `max_bytes`. Errors: NotFound; OutOfRange.
+  virtual absl::StatusOr<Bytes> read_small(std::string_view object,
+                                           std::size_t max_bytes) const = 0;
+  /// Names of the files in a folder; none if there is no such folder. Errors: OutOfRange for more
+  /// text than `max_bytes`.
+  virtual absl::StatusOr<std::vector<std::string>> list(std::string_view folder,
+                                                        std::size_t max_bytes) const = 0;
+  /// Ok too if there is none.
+  virtual absl::Status remove(std::string_view object) const = 0;
+  /// As people are told where it is.
+  virtual std::string place_of(std::string_view object) const = 0;
+};
+
+}  // namespace holdfast::backup

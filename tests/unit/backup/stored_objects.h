@@ -1,0 +1,119 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "datastore/archive/segment.h"
+#include "operator/api/text.h"
+#include "operator/backup/archive_head.h"
+#include "operator/backup/manifest.h"
+#include "operator/backup/objects.h"
+
+namespace holdfast::backup {
+
+/// A target in memory, whose calls fail where a test says so.
+class StoredObjects : public Objects {
+ public:
+  absl::StatusOr<Bytes> read_small(std::string_view object, std::size_t max_bytes) const override {
+    const auto found = objects_.find(std::string(object));
+    if (found == objects_.end() || hidden_.contains(found->first)) {
+      return absl::NotFoundError("there is no such object");
+    }
+    if (found->second.size() > max_bytes) return absl::OutOfRangeError("too large");
+    return found->second;
+  }
+  absl::StatusOr<std::vector<std::string>> list(std::string_view folder,
+                                                std::size_t /*max_bytes*/) const override {
+    const std::string prefix = api::str_cat(folder, "/");
+    std::vector<std::string> names;
+    for (const auto& [name, bytes] : objects_) {
+      if (!name.starts_with(prefix)) continue;
+      const std::string rest = name.substr(prefix.size());
+      if (rest.find('/') == std::string::npos) names.push_back(rest);
+    }
+    return names;
+  }
+  absl::Status remove(std::string_view object) const override {
+    if (refuses_removal_of_.contains(std::string(object))) {
+      return absl::UnavailableError("the target refuses");
+    }
+    objects_.erase(std::string(object));
+    return absl::OkStatus();
+  }
+  std::string place_of(std::string_view object) const override {
+    return api::str_cat("target:", object);
+  }
+
+  void put(const std::string& name, Bytes bytes) { objects_[name] = std::move(bytes); }
+  bool has(const std::string& name) const { return objects_.contains(name); }
+  std::set<std::string> names() const {
+    std::set<std::string> all;
+    for (const auto& [name, bytes] : objects_) all.insert(name);
+    return all;
+  }
+  Bytes& bytes_of(const std::string& name) { return objects_.at(name); }
+
+  /// Listed, yet not found when it is read.
+  std::set<std::string> hidden_;
+  std::set<std::string> refuses_removal_of_;
+
+ private:
+  mutable std::map<std::string, Bytes> objects_;
+};
+
+inline constexpr const char* kCluster = "c1";
+inline constexpr const char* kBeside = "apps/db";
+inline constexpr const char* kLog = "apps/db/log-c1";
+
+/// Stores a backup's manifest, which is what the archive goes by; returns the object's name.
+inline std::string put_backup(StoredObjects& objects, const std::string& name,
+                              std::uint64_t log_index, std::int64_t revision, absl::Time taken_at,
+                              const std::string& cluster = kCluster) {
+  Manifest manifest;
+  manifest.object = name + ".db";
+  manifest.size_bytes = 512;
+  manifest.snapshot_size_bytes = 512;
+  manifest.sha256 = manifest.snapshot_sha256 = std::string(64, 'a');
+  manifest.ns = "apps";
+  manifest.cluster = "db";
+  manifest.cluster_id = cluster;
+  manifest.member = "db-0";
+  manifest.revision = revision;
+  manifest.log_index = log_index;
+  manifest.taken_at = taken_at;
+  const std::string object = api::str_cat(kBeside, "/", manifest.object);
+  objects.put(manifest_name(object), write_manifest(manifest));
+  return object;
+}
+
+/// When entries up to `last` were known, and what is held before them.
+struct Piece {
+  absl::Time known;
+  std::uint64_t last = 0;
+  absl::Time held;
+  std::int64_t revision = 0;
+};
+
+/// Stores the segment of the entries after `after`; returns its name.
+inline std::string put_segment(StoredObjects& objects, std::uint64_t after,
+                               const std::vector<Piece>& pieces) {
+  archive::SegmentWriter writer({ClusterId(0xc1), Index(after), Term(0)});
+  for (const Piece& piece : pieces) {
+    std::vector<raft::Entry> entries;
+    for (Index at = writer.end().index.next(); at.value <= piece.last; at = at.next()) {
+      entries.push_back({Term(2), at, raft::EntryType::kNormal, "data"});
+    }
+    (void)writer.add(absl::ToUnixMillis(piece.known),
+                     {absl::ToUnixMillis(piece.held), piece.revision}, entries);
+  }
+  const std::string name = api::str_cat(kLog, "/", writer.name().str());
+  objects.put(name, writer.finish());
+  return name;
+}
+
+}  // namespace holdfast::backup
