@@ -1,6 +1,7 @@
 #include "operator/backup/archive_folder.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -18,6 +19,8 @@ using archive::SegmentReader;
 constexpr std::size_t kMaxListingBytes = std::size_t{8} << 20;
 /// Of one segment, sealing included; entries are no larger than a request may be.
 constexpr std::size_t kMaxSegmentBytes = std::size_t{256} << 20;
+/// In one pruning: a target that refuses one is likely to refuse the rest.
+constexpr int kMaxFailedRemovals = 3;
 constexpr std::string_view kManifestSuffix = ".manifest.json";
 
 std::optional<StoredSegment> parse_stored(const std::string& name) {
@@ -33,23 +36,50 @@ std::string parent_of(std::string_view folder) {
   return std::string(slash == std::string_view::npos ? "" : folder.substr(0, slash));
 }
 
-/// The least entry that a backup of the cluster in `folder` is of; nothing if it can't be told.
+/// Calls `take` with each manifest beside the folder and its name. Errors: Unavailable for one that
+/// is listed yet not there: retention is at it, or the target has not caught up with itself.
+absl::Status each_manifest(
+    const Objects& objects, const std::string& folder,
+    const std::function<absl::Status(const std::string&, absl::StatusOr<Manifest>)>& take) {
+  const std::string beside = parent_of(folder);
+  const auto names = objects.list(beside, kMaxListingBytes);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    if (!name.ends_with(kManifestSuffix)) continue;
+    const std::string object = api::str_cat(beside, "/", name);
+    const auto text = objects.read_small(object, kMaxManifestBytes);
+    if (absl::IsNotFound(text.status())) {
+      return absl::UnavailableError(
+          api::str_cat(objects.place_of(object), " is listed, but can't be read"));
+    }
+    const bool is_none = absl::IsOutOfRange(text.status());
+    if (!text.ok() && !is_none) return text.status();
+    const absl::Status status =
+        take(object, is_none ? absl::DataLossError("it is too large") : read_manifest(*text));
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+/// The least entry that a backup of the cluster in `folder` is of; nothing if there is none.
+/// Errors: each_manifest's; FailedPrecondition if it can't be told.
 absl::StatusOr<std::optional<std::uint64_t>> oldest_backup(const Objects& objects,
                                                            const std::string& folder,
                                                            const std::string& cluster_id) {
-  const auto names = objects.list(folder, kMaxListingBytes);
-  if (!names.ok()) return names.status();
   std::optional<std::uint64_t> oldest;
-  for (const std::string& name : *names) {
-    if (!name.ends_with(kManifestSuffix)) continue;
-    const auto text = objects.read_small(api::str_cat(folder, "/", name), kMaxManifestBytes);
-    if (absl::IsNotFound(text.status())) continue;  // retention was faster
-    if (!text.ok()) return text.status();
-    const auto manifest = read_manifest(*text);
-    if (!manifest.ok() || manifest->log_index == 0) return std::nullopt;
-    if (manifest->cluster_id != cluster_id) continue;
-    oldest = std::min(oldest.value_or(manifest->log_index), manifest->log_index);
-  }
+  const absl::Status status = each_manifest(
+      objects, folder,
+      [&](const std::string& object, absl::StatusOr<Manifest> manifest) -> absl::Status {
+        if (manifest.ok() && manifest->cluster_id != cluster_id) return absl::OkStatus();
+        if (!manifest.ok() || manifest->log_index == 0) {
+          return absl::FailedPreconditionError(api::str_cat(
+              objects.place_of(object), " does not say which entry of the log its backup is of: ",
+              "no segment is removed while it is there"));
+        }
+        oldest = std::min(oldest.value_or(manifest->log_index), manifest->log_index);
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
   return oldest;
 }
 
@@ -115,42 +145,44 @@ absl::StatusOr<std::optional<BackupBeside>> first_backup_from(const Objects& obj
                                                               const std::string& folder,
                                                               const std::string& cluster_id,
                                                               std::uint64_t index) {
-  const std::string beside = parent_of(folder);
-  const auto names = objects.list(beside, kMaxListingBytes);
-  if (!names.ok()) return names.status();
   std::optional<BackupBeside> first;
-  for (const std::string& name : *names) {
-    if (!name.ends_with(kManifestSuffix)) continue;
-    const std::string object = api::str_cat(beside, "/", name);
-    const auto text = objects.read_small(object, kMaxManifestBytes);
-    if (absl::IsNotFound(text.status())) continue;
-    if (!text.ok()) return text.status();
-    absl::StatusOr<Manifest> manifest = read_manifest(*text);
-    if (!manifest.ok() || manifest->cluster_id != cluster_id || manifest->log_index < index) {
-      continue;
-    }
-    if (first && first->manifest.log_index <= manifest->log_index) continue;
-    first = BackupBeside{object.substr(0, object.size() - kManifestSuffix.size()),
-                         *std::move(manifest)};
-  }
+  const absl::Status status = each_manifest(
+      objects, folder, [&](const std::string& object, absl::StatusOr<Manifest> manifest) {
+        const bool is_one = manifest.ok() && manifest->cluster_id == cluster_id &&
+                            manifest->log_index > 0 && manifest->log_index >= index;
+        if (is_one && (!first || manifest->log_index < first->manifest.log_index)) {
+          first = BackupBeside{object.substr(0, object.size() - kManifestSuffix.size()),
+                               *std::move(manifest)};
+        }
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
   return first;
 }
 
-absl::StatusOr<int> prune_archive(const Objects& objects, const std::string& folder,
-                                  const std::string& cluster_id,
-                                  const std::vector<StoredSegment>& segments) {
-  const auto oldest = oldest_backup(objects, parent_of(folder), cluster_id);
-  if (!oldest.ok()) return oldest.status();
-  int removed = 0;
-  for (const StoredSegment& segment : segments) {
+Pruned prune_archive(const Objects& objects, const std::string& folder,
+                     const std::string& cluster_id) {
+  Pruned pruned;
+  // Before the backups: what is stored after the listing is none of its segments.
+  const auto segments = list_segments(objects, folder);
+  if (!segments.ok()) return {.status = segments.status()};
+  const auto oldest = oldest_backup(objects, folder, cluster_id);
+  if (!oldest.ok()) return {.status = oldest.status()};
+  int failed = 0;
+  for (const StoredSegment& segment : *segments) {
     // The last one stays: it says where the archive goes on.
-    const bool last = &segment == &segments.back();
-    if (last || !*oldest || segment.range.last.value > **oldest) break;
+    const bool is_last = &segment == &segments->back();
+    if (is_last || !*oldest || segment.range.last.value > **oldest) break;
     const absl::Status status = objects.remove(api::str_cat(folder, "/", segment.name));
-    if (!status.ok()) return status;
-    ++removed;
+    if (status.ok()) {
+      ++pruned.removed;
+      pruned.last_index = segment.range.last.value;
+      continue;
+    }
+    pruned.status = status;
+    if (++failed == kMaxFailedRemovals || absl::IsCancelled(status)) break;
   }
-  return removed;
+  return pruned;
 }
 
 }  // namespace holdfast::backup

@@ -55,11 +55,18 @@ absl::StatusOr<std::optional<BackupBeside>> first_backup_from(const Objects& obj
                                                               const std::string& cluster_id,
                                                               std::uint64_t index);
 
+struct Pruned {
+  int removed = 0;
+  /// Of the last entry removed; 0: none was.
+  std::uint64_t last_index = 0;
+  /// Why not all went that could have: the next time they may.
+  absl::Status status;
+};
+
 /// Removes the segments before the entry that the oldest backup beside the folder is of: no kept
-/// backup needs them. Nothing goes while there is none, or one whose manifest does not say its
-/// entry, nor ever the last. Returns how many went.
-absl::StatusOr<int> prune_archive(const Objects& objects, const std::string& folder,
-                                  const std::string& cluster_id,
-                                  const std::vector<StoredSegment>& segments);
+/// backup needs them. Nothing goes while there is none, or one of which that can't be told, nor
+/// ever the last segment, nor what is no segment. Goes on past a removal that fails, a few times.
+Pruned prune_archive(const Objects& objects, const std::string& folder,
+                     const std::string& cluster_id);
 
 }  // namespace holdfast::backup

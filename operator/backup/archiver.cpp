@@ -16,6 +16,7 @@
 #include "operator/backup/archive_folder.h"
 #include "operator/backup/archive_head.h"
 #include "operator/backup/archive_page.h"
+#include "operator/backup/archive_pruner.h"
 #include "operator/member/client.h"
 
 namespace holdfast::backup {
@@ -73,10 +74,20 @@ class Archiver {
       : request_(request),
         stopping_(stopping),
         log_(log),
-        rclone_(with_own_end(target)),
-        member_(request.endpoint) {}
+        // Its owner's wish to stop is ours to answer: the last segment is still to be stored.
+        rclone_(with_end(target, nullptr)),
+        member_(request.endpoint),
+        pruned_objects_(with_end(target, &pruning_ends_)),
+        pruner_(pruned_objects_, request.folder, kIntervalsPerPruning * request.interval, log) {}
 
   Verdict run() {
+    Verdict verdict = follow_until_ended();
+    pruning_ends_ = true;
+    return verdict;
+  }
+
+ private:
+  Verdict follow_until_ended() {
     ArchivePage page([this] { return head_.get(); });
     if (request_.page_port > 0) {
       if (const absl::Status status = page.start(request_.page_port); !status.ok()) {
@@ -106,10 +117,8 @@ class Archiver {
     return ended(false, "StoreFailed", std::string(stored.message()));
   }
 
- private:
-  /// Its owner's wish to stop is ours to answer: the last segment is still to be stored.
-  static RcloneOptions with_own_end(RcloneOptions target) {
-    target.stopping = nullptr;
+  static RcloneOptions with_end(RcloneOptions target, const std::atomic<bool>* stopping) {
+    target.stopping = stopping;
     return target;
   }
 
@@ -186,6 +195,7 @@ class Archiver {
     head.end_index = joint.index.value;
     head_.change([&](ArchiveHead& shared) { shared = std::move(head); });
     head_is_stored_ = false;
+    pruner_.start(api::format_id(joint.cluster));
   }
 
   /// A stretch of its own: after the newest backup if the log may still hold that, else now.
@@ -300,7 +310,7 @@ class Archiver {
 
   absl::Status store() {
     if (absl::Status status = store_segment(); !status.ok()) return status;
-    prune();
+    tell_pruned();
     return store_head();
   }
 
@@ -345,27 +355,12 @@ class Archiver {
     return absl::OkStatus();
   }
 
-  /// That something stays which nobody needs is no trouble: the next time it goes.
-  void prune() {
-    const auto now = steady_clock::now();
-    if (!writer_ || now < next_pruning_) return;
-    next_pruning_ = now + kIntervalsPerPruning * request_.interval;
-    const auto segments = list_segments(rclone_, request_.folder);
-    if (!segments.ok()) return;
-    const auto removed = prune_archive(rclone_, request_.folder, head_.get().cluster_id, *segments);
-    if (!removed.ok()) {
-      log_.warn("segments that no backup needs could not be removed",
-                {telemetry::Field(removed.status())});
-      return;
-    }
-    if (*removed == 0) return;
-    const std::uint64_t after =
-        (*segments)[static_cast<std::size_t>(*removed) - 1].range.last.value;
-    log_.info("segments that no backup needs were removed",
-              {{"segments", *removed}, {"up-to-index", after}});
+  void tell_pruned() {
+    const Pruned pruned = pruner_.take_removed();
+    if (pruned.removed == 0) return;
     head_.change([&](ArchiveHead& head) {
-      head.after_index = std::max(head.after_index, after);
-      head.segments = static_cast<std::int32_t>(segments->size()) - *removed;
+      head.after_index = std::max(head.after_index, pruned.last_index);
+      head.segments -= pruned.removed;
     });
     head_is_stored_ = false;
   }
@@ -398,13 +393,15 @@ class Archiver {
   /// In order; of what is not stored yet.
   std::deque<Mark> marks_;
   steady_clock::time_point next_look_;
-  steady_clock::time_point next_pruning_;
   SharedHead head_;
   bool head_is_stored_ = true;
   steady_clock::time_point head_stored_at_;
   /// A finished segment that is not stored yet.
   Bytes pending_;
   std::string pending_object_;
+  std::atomic<bool> pruning_ends_{false};
+  const Rclone pruned_objects_;
+  ArchivePruner pruner_;
 };
 
 }  // namespace

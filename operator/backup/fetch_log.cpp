@@ -114,10 +114,10 @@ class FetchLog {
     }
     const auto next =
         first_backup_from(objects_, folder_, manifest_.cluster_id, timeline_.hole()->last.value);
-    if (!next.ok()) return next.status();
-    const bool is_before_next = !*next || request_.until->revision <= (*next)->manifest.revision;
-    if (!moment() && is_before_next) return absl::OkStatus();  // it may be held all the same
-    if (!*next) return why;
+    const bool is_known = next.ok() && *next;
+    const bool is_after_next = is_known && request_.until->revision > (*next)->manifest.revision;
+    if (!moment() && !is_after_next) return absl::OkStatus();  // it may be held all the same
+    if (!is_known) return why;
     return absl::OutOfRangeError(
         api::str_cat(why.message(), ": the first is ", (*next)->object, " of ",
                      archive::text_of_ms(absl::ToUnixMillis((*next)->manifest.taken_at)),

@@ -39,6 +39,7 @@ class StoredObjects : public Objects {
     return names;
   }
   absl::Status remove(std::string_view object) const override {
+    ++removals_;
     if (refuses_removal_of_.contains(std::string(object))) {
       return absl::UnavailableError("the target refuses");
     }
@@ -61,6 +62,7 @@ class StoredObjects : public Objects {
   /// Listed, yet not found when it is read.
   std::set<std::string> hidden_;
   std::set<std::string> refuses_removal_of_;
+  mutable int removals_ = 0;  ///< tried
 
  private:
   mutable std::map<std::string, Bytes> objects_;
