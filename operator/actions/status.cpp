@@ -71,6 +71,10 @@ class StatusWriter {
       now.step = waiting->reason;
       now.message = named(waiting->message);
     }
+    for (const Member& member : pass_.observed.members) {
+      if (api::member_name(name(), member.ordinal) != now.member || !member.registration) continue;
+      now.member_id = member.registration->id;
+    }
     const auto& before = pass_.cluster().status.operation;
     const bool same = before && before->type == now.type && before->member == now.member &&
                       before->started_at == now.started_at && before->step == now.step;

@@ -190,7 +190,6 @@ void fields(auto& visit, is<OperationInFlight> auto& operation) {
   visit("memberID", operation.member_id);
   visit("step", operation.step);
   visit.message("message", operation.message);
-  visit("attempts", operation.attempts);
   visit("startedAt", operation.started_at);
   visit("stepStartedAt", operation.step_started_at);
   visit("requestedBy", operation.requested_by);

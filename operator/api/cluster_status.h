@@ -41,8 +41,6 @@ struct OperationInFlight {
   /// The step that was recorded before it was acted on.
   std::string step;
   std::string message;
-  /// How often this step was tried.
-  std::int32_t attempts = 0;
   absl::Time started_at;
   std::optional<absl::Time> step_started_at;
   /// The HoldfastOperation that asked for it; empty if the operator decided it.

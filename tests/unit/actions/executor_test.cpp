@@ -208,6 +208,14 @@ TEST_F(ExecutorTest, StatusSaysWhichStepAnOperationIsAtAndSinceWhen) {
   EXPECT_EQ(next_status(pass_).operation->step, "AddLearner");
 }
 
+TEST_F(ExecutorTest, StatusSaysTheMembersIdOnceItHasOne) {
+  EXPECT_FALSE(next_status(pass_).operation->member_id);
+  pass_.observed.members.resize(1);
+  pass_.observed.members[0].ordinal = 0;
+  pass_.observed.members[0].registration = reconcile::Registration{.id = MemberId(0x2a)};
+  EXPECT_EQ(next_status(pass_).operation->member_id, MemberId(0x2a));
+}
+
 TEST_F(ExecutorTest, StorageIsTheWorstOfItsVolumes) {
   const auto storage = [this] {
     const api::ClusterStatus status = next_status(pass_);

@@ -195,7 +195,6 @@ ClusterStatus full_cluster_status() {
                                          .member_id = kMemberId,
                                          .step = "AddLearner",
                                          .message = kWordy,
-                                         .attempts = 2,
                                          .started_at = kTime,
                                          .step_started_at = kTime,
                                          .requested_by = "an-operation",
