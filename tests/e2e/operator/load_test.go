@@ -34,6 +34,7 @@ type load struct {
 	stop    chan struct{}
 	issuers sync.WaitGroup
 	clients []*clientv3.Client
+	bulks   int // values of bulk so far
 
 	mu           sync.Mutex // guards all below
 	ledger       *history.Ledger

@@ -175,8 +175,18 @@ func (c cluster) kubectl(arguments ...string) string {
 	return kubectl(c.t, append([]string{"--namespace", c.ns}, arguments...)...)
 }
 
+// describe tells how the cluster stands, and how its members' logs end: of those that were restarted, the
+// log of the container before.
 func (c cluster) describe() string {
 	out, _ := tryKubectl("--namespace", c.ns, "get", "hfc,pods,pvc", "--output", "wide")
+	pods, _ := tryKubectl("--namespace", c.ns, "get", "pods", "--output", "name")
+	for _, pod := range strings.Fields(pods) {
+		log, err := tryKubectl("--namespace", c.ns, "logs", pod, "--tail=15", "--previous")
+		if err != nil {
+			log, _ = tryKubectl("--namespace", c.ns, "logs", pod, "--tail=15")
+		}
+		out += fmt.Sprintf("--- %s ends with\n%s\n", pod, log)
+	}
 	return out
 }
 

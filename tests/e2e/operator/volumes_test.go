@@ -1,7 +1,6 @@
 package operator
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,8 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/tests/go/history"
+
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
+
+// bulkBytes is what one of the values is long that fill a store.
+const bulkBytes = 256 << 10
 
 // volumesOf is a cluster's spec for volumes of a class of tests/e2e/volumes. The quota is given, so that a
 // larger volume restarts nobody.
@@ -163,17 +167,16 @@ func TestVolumesGrow(t *testing.T) {
 
 // bulk overwrites a few keys until so many bytes were acknowledged. Attempts that fail are made again: a
 // member without room refuses them.
-func bulk(t *testing.T, client *clientv3.Client, bytes int) {
+func (l *load) bulk(t *testing.T, client *clientv3.Client, bytes int) {
 	t.Helper()
-	value := strings.Repeat("x", 256<<10)
-	for written, i := 0, 0; written < bytes; i++ {
+	for written := 0; written < bytes; written += bulkBytes {
 		within(t, patience, "a large write", func() error {
-			ctx, cancel := context.WithTimeout(context.Background(), callDeadline)
-			defer cancel()
-			_, err := client.Put(ctx, fmt.Sprintf("bulk/%d", i%4), value)
-			return err
+			l.bulks++
+			value := fmt.Sprintf("bulk-%d-%s", l.bulks, strings.Repeat("x", bulkBytes))
+			return l.call(client, &history.Operation{
+				Client: clients, Kind: history.Write, Keys: []string{fmt.Sprintf("bulk/%d", l.bulks%4)}, Value: value,
+			})
 		})
-		written += len(value)
 	}
 }
 
@@ -195,7 +198,7 @@ func TestVolumesFillUp(t *testing.T) {
 	fillUp := func(t *testing.T) {
 		t.Helper()
 		fill(t, filler)
-		bulk(t, client, 8<<20)
+		l.bulk(t, client, 8<<20)
 		within(t, patience, "the condition names it and says what to do", func() error {
 			message, err := c.message("StorageHealthy", "False", "VolumeFull")
 			if err == nil && (!strings.Contains(message, member) || !strings.Contains(message, "raise spec.storage.size")) {
