@@ -17,18 +17,16 @@ using archive::SegmentReader;
 
 /// Of a listing: some hundred thousand names.
 constexpr std::size_t kMaxListingBytes = std::size_t{8} << 20;
-/// Of one segment, sealing included; entries are no larger than a request may be.
-constexpr std::size_t kMaxSegmentBytes = std::size_t{256} << 20;
 /// In one pruning: a target that refuses one is likely to refuse the rest.
 constexpr int kMaxFailedRemovals = 3;
 constexpr std::string_view kManifestSuffix = ".manifest.json";
 
-std::optional<StoredSegment> parse_stored(const std::string& name) {
-  std::string_view plain = name;
+std::optional<StoredSegment> parse_stored(const StoredFile& file) {
+  std::string_view plain = file.name;
   if (plain.ends_with(kSealedSuffix)) plain.remove_suffix(kSealedSuffix.size());
   const std::optional<SegmentName> range = SegmentName::parse(plain);
   if (!range) return std::nullopt;
-  return StoredSegment{*range, name};
+  return StoredSegment{*range, file.name, file.size_bytes};
 }
 
 std::string parent_of(std::string_view folder) {
@@ -42,11 +40,11 @@ absl::Status each_manifest(
     const Objects& objects, const std::string& folder,
     const std::function<absl::Status(const std::string&, absl::StatusOr<Manifest>)>& take) {
   const std::string beside = parent_of(folder);
-  const auto names = objects.list(beside, kMaxListingBytes);
-  if (!names.ok()) return names.status();
-  for (const std::string& name : *names) {
-    if (!name.ends_with(kManifestSuffix)) continue;
-    const std::string object = api::str_cat(beside, "/", name);
+  const auto files = objects.list(beside, kMaxListingBytes);
+  if (!files.ok()) return files.status();
+  for (const StoredFile& file : *files) {
+    if (!file.name.ends_with(kManifestSuffix)) continue;
+    const std::string object = api::str_cat(beside, "/", file.name);
     const auto text = objects.read_small(object, kMaxManifestBytes);
     if (absl::IsNotFound(text.status())) {
       return absl::UnavailableError(
@@ -87,30 +85,33 @@ absl::StatusOr<std::optional<std::uint64_t>> oldest_backup(const Objects& object
 
 absl::StatusOr<std::vector<StoredSegment>> list_segments(const Objects& objects,
                                                          const std::string& folder) {
-  const absl::StatusOr<std::vector<std::string>> names = objects.list(folder, kMaxListingBytes);
-  if (!names.ok()) return names.status();
+  const absl::StatusOr<std::vector<StoredFile>> files = objects.list(folder, kMaxListingBytes);
+  if (!files.ok()) return files.status();
   std::vector<StoredSegment> found;
-  for (const std::string& name : *names) {
-    if (auto segment = parse_stored(name)) found.push_back(*std::move(segment));
+  for (const StoredFile& file : *files) {
+    if (auto segment = parse_stored(file)) found.push_back(*std::move(segment));
   }
   std::ranges::sort(found, {}, [](const StoredSegment& segment) { return segment.range.last; });
   return found;
 }
 
-absl::StatusOr<Bytes> read_segment(const Objects& objects, const std::string& object,
-                                   const std::vector<SealingKey>& keys) {
-  absl::StatusOr<Bytes> stored = objects.read_small(object, kMaxSegmentBytes);
-  if (!stored.ok()) return stored;
-  if (is_sealed(*stored)) {
+absl::StatusOr<Bytes> open_segment(Bytes stored, const std::vector<SealingKey>& keys) {
+  if (is_sealed(stored)) {
     Opener opener(keys);
-    absl::StatusOr<Bytes> plain = opener.update(*stored);
+    absl::StatusOr<Bytes> plain = opener.update(stored);
     if (!plain.ok()) return plain;
     const absl::StatusOr<Bytes> rest = opener.finish();
     if (!rest.ok()) return rest;
-    *stored = *plain + *rest;
+    stored = *plain + *rest;
   }
-  if (const auto whole = SegmentReader::open(*stored); !whole.ok()) return whole.status();
+  if (const auto whole = SegmentReader::open(stored); !whole.ok()) return whole.status();
   return stored;
+}
+
+absl::StatusOr<Bytes> read_segment(const Objects& objects, const std::string& object,
+                                   const std::vector<SealingKey>& keys) {
+  absl::StatusOr<Bytes> stored = objects.read_small(object, kMaxSegmentBytes);
+  return stored.ok() ? open_segment(*std::move(stored), keys) : stored;
 }
 
 absl::StatusOr<Joint> end_of_segment(BytesView segment) {

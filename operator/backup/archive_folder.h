@@ -23,14 +23,20 @@ inline constexpr std::string_view kSealedSuffix = ".sealed";
 struct StoredSegment {
   archive::SegmentName range;
   std::string name;  ///< in its folder
+  std::int64_t size_bytes = 0;
 };
 
 /// Those of a folder, by their last entry; what else is there is passed over.
 absl::StatusOr<std::vector<StoredSegment>> list_segments(const Objects& objects,
                                                          const std::string& folder);
 
+/// Of one segment, sealing included; entries are no larger than a request may be.
+inline constexpr std::size_t kMaxSegmentBytes = std::size_t{256} << 20;
+
 /// Opened, if it is sealed, and held to its digest. Errors: DataLoss if it is damaged;
 /// FailedPrecondition if none of `keys` opens it.
+absl::StatusOr<Bytes> open_segment(Bytes stored, const std::vector<SealingKey>& keys);
+/// The same of one that is read from its target.
 absl::StatusOr<Bytes> read_segment(const Objects& objects, const std::string& object,
                                    const std::vector<SealingKey>& keys);
 

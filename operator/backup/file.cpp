@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -63,17 +64,16 @@ absl::StatusOr<Bytes> read_file(const std::string& path, std::size_t max_bytes) 
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT) return absl::NotFoundError(api::str_cat("there is no ", path));
   if (fd < 0) return failed("open", path, errno);
-  Bytes bytes(max_bytes + 1, '\0');
-  std::size_t size = 0;
+  Bytes bytes;
+  std::array<char, 64 * 1024> piece;
   ssize_t got = 0;
-  while (size < bytes.size() && (got = ::read(fd, bytes.data() + size, bytes.size() - size)) > 0) {
-    size += static_cast<std::size_t>(got);
+  while (bytes.size() <= max_bytes && (got = ::read(fd, piece.data(), piece.size())) > 0) {
+    bytes.append(piece.data(), static_cast<std::size_t>(got));
   }
   const int error = errno;
   ::close(fd);
   if (got < 0) return failed("read", path, error);
-  if (size > max_bytes) return absl::OutOfRangeError(api::str_cat(path, " is too large"));
-  bytes.resize(size);
+  if (bytes.size() > max_bytes) return absl::OutOfRangeError(api::str_cat(path, " is too large"));
   return bytes;
 }
 

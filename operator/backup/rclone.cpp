@@ -12,9 +12,12 @@
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "operator/api/text.h"
 
@@ -69,12 +72,36 @@ std::string_view summary_of(std::string_view words) {
   return summary == std::string_view::npos ? words : words.substr(summary);
 }
 
-std::vector<std::string> arguments_of(const RcloneOptions& options, std::string_view verb,
-                                      std::string_view place) {
-  return {options.program,     std::string(verb),
-          "--config=",  // what is set stands in the environment alone
-          "--log-level=ERROR", "--stats=0",       "--retries=1",          "--low-level-retries=4",
-          "--contimeout=15s",  "--timeout=60s",   "--s3-no-check-bucket", std::string(place)};
+/// What rclone is asked for, beyond what it always is.
+struct Command {
+  std::string_view verb;
+  std::vector<std::string> arguments;  ///< flags and places
+  Flow flow = Flow::kNone;
+};
+
+std::vector<std::string> arguments_of(const RcloneOptions& options, const Command& command) {
+  std::vector<std::string> all = {options.program,       std::string(command.verb),
+                                  "--config=",  // what is set stands in the environment alone
+                                  "--log-level=ERROR",   "--stats=0",
+                                  "--retries=1",         "--low-level-retries=4",
+                                  "--contimeout=15s",    "--timeout=60s",
+                                  "--s3-no-check-bucket"};
+  all.insert(all.end(), command.arguments.begin(), command.arguments.end());
+  return all;
+}
+
+/// Of all files in a folder, whole or not.
+std::uint64_t bytes_in(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::uint64_t sum = 0;
+  std::error_code error;
+  for (fs::directory_iterator each(folder, error); !error && each != fs::directory_iterator();
+       each.increment(error)) {
+    std::error_code gone;
+    const std::uint64_t size = each->file_size(gone);
+    if (!gone) sum += size;
+  }
+  return sum;
 }
 
 }  // namespace
@@ -97,10 +124,9 @@ std::string without_secrets(std::string_view text) {
 class Rclone::Upload::Child {
  public:
   static absl::StatusOr<std::unique_ptr<Child>> start(const RcloneOptions& options,
-                                                      std::string_view verb, std::string_view place,
-                                                      Flow flow) {
+                                                      const Command& command) {
     auto child = std::unique_ptr<Child>(new Child(options));
-    if (absl::Status status = child->spawn(verb, place, flow); !status.ok()) return status;
+    if (absl::Status status = child->spawn(command); !status.ok()) return status;
     return child;
   }
 
@@ -137,13 +163,20 @@ class Rclone::Upload::Child {
     }
   }
 
-  /// Closes the pipe and waits for the process, as long as it does not stall.
-  absl::Status finish() {
+  /// Closes the pipe and waits for the process, as long as it does not stall: `moved`, if there is
+  /// one, says how many bytes have come so far.
+  absl::Status finish(const std::function<std::uint64_t()>& moved = nullptr) {
     pipe_.close();
-    const auto deadline = steady_clock::now() + options_.stall;
+    std::uint64_t last_moved = 0;
+    auto deadline = steady_clock::now() + options_.stall;
     while (!reap()) {
       if (absl::Status status = check_stopping(); !status.ok()) return status;
-      if (steady_clock::now() >= deadline) return stalled();
+      if (steady_clock::now() >= deadline) {
+        const std::uint64_t now_moved = moved ? moved() : last_moved;
+        if (now_moved == last_moved) return stalled();
+        last_moved = now_moved;
+        deadline = steady_clock::now() + options_.stall;
+      }
       pause();
     }
     return outcome();
@@ -165,7 +198,8 @@ class Rclone::Upload::Child {
  private:
   explicit Child(const RcloneOptions& options) : options_(options) {}
 
-  absl::Status spawn(std::string_view verb, std::string_view place, Flow flow) {
+  absl::Status spawn(const Command& command) {
+    const Flow flow = command.flow;
     words_ = Descriptor(::memfd_create("rclone-words", MFD_CLOEXEC));
     std::array<int, 2> ends{-1, -1};
     if (words_.get() < 0 || (flow != Flow::kNone && ::pipe2(ends.data(), O_CLOEXEC) != 0)) {
@@ -196,7 +230,7 @@ class Rclone::Upload::Child {
     posix_spawnattr_setsigdefault(&attributes, &pipe_signal);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
-    std::vector<std::string> arguments = arguments_of(options_, verb, place);
+    std::vector<std::string> arguments = arguments_of(options_, command);
     std::vector<char*> argv;
     for (std::string& each : arguments) argv.push_back(each.data());
     argv.push_back(nullptr);
@@ -295,13 +329,13 @@ std::string Rclone::place_of(std::string_view object) const {
 }
 
 absl::StatusOr<std::unique_ptr<Rclone::Upload>> Rclone::upload(std::string_view object) const {
-  auto child = Upload::Child::start(options_, "rcat", place_of(object), Flow::kIn);
+  auto child = Upload::Child::start(options_, {"rcat", {place_of(object)}, Flow::kIn});
   if (!child.ok()) return child.status();
   return std::unique_ptr<Upload>(new Upload(*std::move(child)));
 }
 
 absl::Status Rclone::read(std::string_view object, const Sink& sink) const {
-  auto child = Upload::Child::start(options_, "cat", place_of(object), Flow::kOut);
+  auto child = Upload::Child::start(options_, {"cat", {place_of(object)}, Flow::kOut});
   if (!child.ok()) return child.status();
   bool any = false;
   absl::Status status = (*child)->read([&](BytesView piece) {
@@ -324,9 +358,10 @@ absl::StatusOr<Bytes> Rclone::read_small(std::string_view object, std::size_t ma
   return out;
 }
 
-absl::StatusOr<std::vector<std::string>> Rclone::list(std::string_view folder,
-                                                      std::size_t max_bytes) const {
-  auto child = Upload::Child::start(options_, "lsf", place_of(folder), Flow::kOut);
+absl::StatusOr<std::vector<StoredFile>> Rclone::list(std::string_view folder,
+                                                     std::size_t max_bytes) const {
+  auto child = Upload::Child::start(
+      options_, {"lsf", {"--format=sp", "--separator=;", place_of(folder)}, Flow::kOut});
   if (!child.ok()) return child.status();
   Bytes text;
   const absl::Status status = (*child)->read([&](BytesView piece) {
@@ -334,11 +369,35 @@ absl::StatusOr<std::vector<std::string>> Rclone::list(std::string_view folder,
     return text.size() <= max_bytes ? absl::OkStatus()
                                     : absl::OutOfRangeError("the folder holds too much");
   });
-  if (absl::IsNotFound(status)) return std::vector<std::string>();
+  if (absl::IsNotFound(status)) return std::vector<StoredFile>();
   if (!status.ok()) return status;
-  std::vector<std::string> names = absl::StrSplit(text, '\n', absl::SkipEmpty());
-  std::erase_if(names, [](const std::string& name) { return name.ends_with('/'); });
-  return names;
+  std::vector<StoredFile> files;
+  for (const std::string& line : std::vector<std::string>(absl::StrSplit(text, '\n'))) {
+    const std::size_t name = line.find(';') + 1;
+    if (name == 0 || line.ends_with('/')) continue;
+    StoredFile& file = files.emplace_back(StoredFile{line.substr(name)});
+    // Some targets don't know it.
+    if (!absl::SimpleAtoi(line.substr(0, name - 1), &file.size_bytes)) file.size_bytes = 0;
+  }
+  return files;
+}
+
+absl::Status Rclone::fetch(std::string_view folder, const std::vector<std::string>& names,
+                           const std::string& into) const {
+  if (names.empty()) return absl::OkStatus();  // without names it would be all of the folder
+  if (names.size() > kMaxFetchedFiles) {
+    return absl::InvalidArgumentError("these are more files than one fetch takes");
+  }
+  // Each is asked for by its name: the folder may hold many more.
+  auto child = Upload::Child::start(
+      options_, {"copy",
+                 {"--files-from-raw=-", "--no-traverse", "--transfers=8", place_of(folder), into},
+                 Flow::kIn});
+  if (!child.ok()) return child.status();
+  std::string list;
+  for (const std::string& name : names) list += name + "\n";
+  if (absl::Status status = (*child)->write(list); !status.ok()) return status;
+  return (*child)->finish([&into] { return bytes_in(into); });
 }
 
 absl::Status Rclone::write_small(std::string_view object, BytesView bytes) const {
@@ -349,7 +408,7 @@ absl::Status Rclone::write_small(std::string_view object, BytesView bytes) const
 }
 
 absl::Status Rclone::remove(std::string_view object) const {
-  auto child = Upload::Child::start(options_, "deletefile", place_of(object), Flow::kNone);
+  auto child = Upload::Child::start(options_, {"deletefile", {place_of(object)}, Flow::kNone});
   if (!child.ok()) return child.status();
   const absl::Status status = (*child)->finish();
   return absl::IsNotFound(status) ? confirm_absence(object) : status;
@@ -357,7 +416,7 @@ absl::Status Rclone::remove(std::string_view object) const {
 
 /// A target that may not be read looks as if it were empty: a listing tells the two apart.
 absl::Status Rclone::confirm_absence(std::string_view object) const {
-  auto child = Upload::Child::start(options_, "lsf", place_of(object), Flow::kOut);
+  auto child = Upload::Child::start(options_, {"lsf", {place_of(object)}, Flow::kOut});
   if (!child.ok()) return child.status();
   bool any = false;
   const absl::Status status = (*child)->read([&any](BytesView /*names*/) {

@@ -46,8 +46,10 @@ class Rclone final : public Objects {
   absl::StatusOr<Bytes> read_small(std::string_view object, std::size_t max_bytes) const override;
   /// Stores a small object at once.
   absl::Status write_small(std::string_view object, BytesView bytes) const;
-  absl::StatusOr<std::vector<std::string>> list(std::string_view folder,
-                                                std::size_t max_bytes) const override;
+  absl::StatusOr<std::vector<StoredFile>> list(std::string_view folder,
+                                               std::size_t max_bytes) const override;
+  absl::Status fetch(std::string_view folder, const std::vector<std::string>& names,
+                     const std::string& into) const override;
   absl::Status remove(std::string_view object) const override;
   std::string place_of(std::string_view object) const override;
 

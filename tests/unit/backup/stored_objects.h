@@ -1,6 +1,8 @@
 #pragma once
 
-#include <functional>
+#include <gtest/gtest.h>
+
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
@@ -11,6 +13,7 @@
 #include "datastore/archive/segment.h"
 #include "operator/api/text.h"
 #include "operator/backup/archive_head.h"
+#include "operator/backup/file.h"
 #include "operator/backup/manifest.h"
 #include "operator/backup/objects.h"
 
@@ -27,16 +30,34 @@ class StoredObjects : public Objects {
     if (found->second.size() > max_bytes) return absl::OutOfRangeError("too large");
     return found->second;
   }
-  absl::StatusOr<std::vector<std::string>> list(std::string_view folder,
-                                                std::size_t /*max_bytes*/) const override {
+  absl::StatusOr<std::vector<StoredFile>> list(std::string_view folder,
+                                               std::size_t /*max_bytes*/) const override {
     const std::string prefix = api::str_cat(folder, "/");
-    std::vector<std::string> names;
+    std::vector<StoredFile> files;
     for (const auto& [name, bytes] : objects_) {
       if (!name.starts_with(prefix)) continue;
       const std::string rest = name.substr(prefix.size());
-      if (rest.find('/') == std::string::npos) names.push_back(rest);
+      if (rest.find('/') != std::string::npos) continue;
+      files.push_back({rest, static_cast<std::int64_t>(bytes.size())});
     }
-    return names;
+    return files;
+  }
+  absl::Status fetch(std::string_view folder, const std::vector<std::string>& names,
+                     const std::string& into) const override {
+    EXPECT_LE(names.size(), kMaxFetchedFiles);
+    std::size_t bytes = 0;
+    for (const std::string& name : names) {
+      const std::string object = api::str_cat(folder, "/", name);
+      auto stored = read_small(object, SIZE_MAX);
+      if (!stored.ok()) continue;
+      bytes += stored->size();
+      if (cuts_on_the_way_.contains(object)) stored->resize(stored->size() / 2);
+      if (absl::Status status = write_file(api::str_cat(into, "/", name), *stored); !status.ok()) {
+        return status;
+      }
+    }
+    fetches_.push_back({names.size(), bytes});
+    return cuts_on_the_way_.empty() ? absl::OkStatus() : absl::UnavailableError("it broke off");
   }
   absl::Status remove(std::string_view object) const override {
     ++removals_;
@@ -62,7 +83,13 @@ class StoredObjects : public Objects {
   /// Listed, yet not found when it is read.
   std::set<std::string> hidden_;
   std::set<std::string> refuses_removal_of_;
-  mutable int removals_ = 0;  ///< tried
+  std::set<std::string> cuts_on_the_way_;  ///< as long as several are got at once
+  mutable int removals_ = 0;               ///< tried
+  struct Fetched {
+    std::size_t files = 0;
+    std::size_t bytes = 0;
+  };
+  mutable std::vector<Fetched> fetches_;
 
  private:
   mutable std::map<std::string, Bytes> objects_;
@@ -113,6 +140,17 @@ inline std::string put_segment(StoredObjects& objects, std::uint64_t after,
     (void)writer.add(absl::ToUnixMillis(piece.known),
                      {absl::ToUnixMillis(piece.held), piece.revision}, entries);
   }
+  const std::string name = api::str_cat(kLog, "/", writer.name().str());
+  objects.put(name, writer.finish());
+  return name;
+}
+
+/// The same of one entry of that size.
+inline std::string put_large_segment(StoredObjects& objects, std::uint64_t after,
+                                     std::size_t size_bytes) {
+  archive::SegmentWriter writer({ClusterId(0xc1), Index(after), Term(0)});
+  (void)writer.add(1, {},
+                   {{Term(2), Index(after + 1), raft::EntryType::kNormal, Bytes(size_bytes, 'x')}});
   const std::string name = api::str_cat(kLog, "/", writer.name().str());
   objects.put(name, writer.finish());
   return name;
