@@ -24,6 +24,13 @@ constexpr Time kAdvanceWithin = std::chrono::seconds(5);
 constexpr std::uint64_t kCatchUpEntriesAlone = 500;
 /// etcd charges 256 bytes for a put besides its key and value; the shortest takes some 6.
 constexpr std::int64_t kMaxCostPerEntryByte = 64;
+absl::Status answer_too_large() {
+  return absl::ResourceExhaustedError(
+      "holdfast: the request was carried out, but while it waited its answer grew beyond the "
+      "memory "
+      "set aside for it; read what you need again");
+}
+
 /// How far the engine may fall behind, in max_undrained_bytes, before applying waits for it.
 constexpr std::size_t kFarBehind = 8;
 
@@ -109,17 +116,27 @@ void Core::propose(std::vector<Proposal> proposals, Mailbox& mailbox, Time now) 
       answer_now(std::move(proposal.done), &mailbox, failed(std::move(admitted)));
       continue;
     }
-    await(proposal.id, std::move(proposal.done), &mailbox, bytes, now);
+    await(proposal.id,
+          {.done = std::move(proposal.done),
+           .mailbox = &mailbox,
+           .bytes = bytes,
+           .max_answer_bytes = proposal.max_answer_bytes},
+          now);
     unsubmitted_.push_back({proposal.id, std::move(proposal.entry)});
   }
   submit_waiting();
 }
 
-void Core::await(std::uint64_t id, ProposalDone done, Mailbox* mailbox, std::size_t bytes,
-                 Time now) {
-  pending_bytes_ += bytes;
+void Core::await(std::uint64_t id, Waiter waiter, Time now) {
+  pending_bytes_ += waiter.bytes;
   deadlines_.push_back({now + options_.request_timeout, id});
-  waiters_.emplace(id, Waiter{std::move(done), mailbox, bytes});
+  waiters_.emplace(id, std::move(waiter));
+}
+
+/// Nothing is read for an answer that nobody waits for.
+std::size_t Core::max_answer_bytes(std::uint64_t id) const {
+  const auto waiter = waiters_.find(id);
+  return waiter == waiters_.end() ? 0 : waiter->second.max_answer_bytes;
 }
 
 /// While leadership moves, what raft takes would be dropped or go to the wrong one.
@@ -357,7 +374,8 @@ absl::Status Core::apply_normal(const raft::Entry& entry, Time now) {
                                             " is not a command: ", status.message(),
                                             ". This member stops rather than skip it."));
   }
-  absl::StatusOr<statemachine::Outcome> outcome = machine_->apply(entry.index, entry.term, command);
+  absl::StatusOr<statemachine::Outcome> outcome =
+      machine_->apply(entry.index, entry.term, command, max_answer_bytes(command.id));
   if (!outcome.ok()) return outcome.status();
   const Time applied_at = clock_.monotonic();
   observer_.command_applied(command, *outcome,
@@ -365,6 +383,7 @@ absl::Status Core::apply_normal(const raft::Entry& entry, Time now) {
   if (std::holds_alternative<statemachine::AuthRequest>(command.body)) {
     keep_tokens(command, *outcome);
   }
+  if (outcome->answer_cut) outcome->status = answer_too_large();
   answer(command.id, Applied{*std::move(outcome), raft_->term(), entry.index});
   return absl::OkStatus();
 }

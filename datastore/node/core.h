@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -233,6 +234,7 @@ class Core {
     ProposalDone done;
     Mailbox* mailbox;  // null: `done` runs on this thread
     std::size_t bytes;
+    std::size_t max_answer_bytes = std::numeric_limits<std::size_t>::max();
     Term given_to_raft_in = Term();  // none before that
   };
   struct Answer {
@@ -284,7 +286,8 @@ class Core {
   void publish_auth();
   void on_leadership(Term term, Time now);
   bool takes_proposals() const;
-  void await(std::uint64_t id, ProposalDone done, Mailbox* mailbox, std::size_t bytes, Time now);
+  void await(std::uint64_t id, Waiter waiter, Time now);
+  std::size_t max_answer_bytes(std::uint64_t id) const;
   void submit_waiting();
   absl::Status why_late(Time proposed_at) const;
   bool engine_is_far_behind() const;

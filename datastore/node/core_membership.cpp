@@ -66,7 +66,7 @@ void Core::propose_conf_change(raft::ConfChange change, MembershipDone done, Mai
     if (member != result.members.end()) result.added = *member;
     node::answer(std::move(done), mailbox, std::move(result));
   };
-  await(change.id, std::move(when_applied), /*mailbox=*/nullptr, /*bytes=*/0, now);
+  await(change.id, {.done = std::move(when_applied), .mailbox = nullptr, .bytes = 0}, now);
   unsubmitted_changes_.push_back({change.id, codec::encode(change)});
   submit_waiting();
 }

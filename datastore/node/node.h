@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,9 @@ struct Proposal {
   /// A marshalled InternalRaftRequest (codec::encode_internal).
   Bytes entry;
   ProposalDone done;
+  /// Of stored pairs in the answer. One that would hold more is not made, though the command took
+  /// effect: `outcome.status` is ResourceExhausted then.
+  std::size_t max_answer_bytes = std::numeric_limits<std::size_t>::max();
 };
 
 /// One member as MemberList shows it.

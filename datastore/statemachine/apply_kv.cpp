@@ -57,9 +57,15 @@ bool needs_previous(const PutRequest& request) {
 }  // namespace
 
 absl::Status StateMachine::run(const RangeRequest& request, Outcome& outcome) {
-  auto result = store_->range(to_query(request));
+  if (!takes_pairs()) {
+    outcome.body = RangeOutcome{};
+    return absl::OkStatus();
+  }
+  const auto result = store_->range(to_query(request));
   if (!result.ok()) return settle(result.status(), outcome);
-  outcome.body = to_outcome(*result);
+  RangeOutcome answer{.more = result->more, .count = result->count};
+  keep_pairs(result->kvs, answer.kvs);
+  outcome.body = std::move(answer);
   return absl::OkStatus();
 }
 
@@ -129,7 +135,11 @@ absl::StatusOr<PutOutcome> StateMachine::execute(mvcc::WriteTxn& txn, const PutR
     if (!previous) return damaged();
     if (request.ignore_value) value = previous->value;
     if (request.ignore_lease) lease = LeaseId(previous->lease);
-    if (request.prev_kv && stored->has_value()) answer.prev_kv = Bytes(**stored);
+    if (request.prev_kv && stored->has_value()) {
+      std::vector<Bytes> kept;
+      keep_pairs({**stored}, kept);
+      if (!kept.empty()) answer.prev_kv = std::move(kept.front());
+    }
   }
   const mvcc::Change& change = txn.put(request.key, value, lease);
   if (lease && lessor_.exists(lease)) {
@@ -143,10 +153,10 @@ absl::StatusOr<PutOutcome> StateMachine::execute(mvcc::WriteTxn& txn, const PutR
 absl::StatusOr<DeleteRangeOutcome> StateMachine::execute(mvcc::WriteTxn& txn,
                                                          const DeleteRangeRequest& request) {
   DeleteRangeOutcome answer;
-  if (request.prev_kv) {
+  if (request.prev_kv && takes_pairs()) {
     const auto before = txn.range({.range = request.range});
     if (!before.ok()) return before.status();
-    answer.prev_kvs.assign(before->kvs.begin(), before->kvs.end());
+    keep_pairs(before->kvs, answer.prev_kvs);
   }
   answer.deleted = txn.delete_range(request.range);
   detach_deleted(txn, answer.deleted);
@@ -174,9 +184,14 @@ absl::StatusOr<OpOutcome> StateMachine::execute(mvcc::WriteTxn& txn, const Reque
     return OpOutcome(*std::move(answer));
   }
   if (const auto* range = std::get_if<RangeRequest>(&op)) {
-    const auto answer = txn.range(to_query(*range));
-    if (!answer.ok()) return answer.status();
-    return OpOutcome(to_outcome(*answer));
+    RangeOutcome answer;
+    if (!takes_pairs()) return OpOutcome(std::move(answer));
+    const auto found = txn.range(to_query(*range));
+    if (!found.ok()) return found.status();
+    answer.more = found->more;
+    answer.count = found->count;
+    keep_pairs(found->kvs, answer.kvs);
+    return OpOutcome(std::move(answer));
   }
   if (const auto* erase = std::get_if<DeleteRangeRequest>(&op)) {
     auto answer = execute(txn, *erase);
@@ -190,6 +205,25 @@ absl::StatusOr<OpOutcome> StateMachine::execute(mvcc::WriteTxn& txn, const Reque
   }
   return absl::InvalidArgumentError(
       "statemachine: a committed transaction holds an empty operation");
+}
+
+/// Whether stored pairs are still to be read for the answer; if not, they will be missing from it.
+bool StateMachine::takes_pairs() {
+  if (!reads_pairs_) answer_cut_ = true;
+  return reads_pairs_;
+}
+
+/// Copies the pairs into the answer; none, and none from now on, if it has no room for all.
+void StateMachine::keep_pairs(const std::vector<BytesView>& pairs, std::vector<Bytes>& into) {
+  std::size_t total = 0;
+  for (const BytesView pair : pairs) total += pair.size();
+  if (total > answer_room_bytes_) {
+    reads_pairs_ = false;
+    answer_cut_ = true;
+    return;
+  }
+  if (answer_room_bytes_ != kWholeAnswer) answer_room_bytes_ -= total;
+  into.assign(pairs.begin(), pairs.end());
 }
 
 void StateMachine::detach_deleted(const mvcc::WriteTxn& txn, std::int64_t count) {

@@ -89,6 +89,9 @@ struct Outcome {
   /// The store's revision after the command: the response header's.
   Revision revision;
   OutcomeBody body;
+  /// The command took effect, but stored pairs are missing from the answer: they were more than
+  /// apply() was to answer with.
+  bool answer_cut = false;
 };
 
 }  // namespace holdfast::statemachine

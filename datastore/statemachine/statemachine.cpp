@@ -225,8 +225,12 @@ absl::Status StateMachine::gate(const CommandBody& body) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Outcome> StateMachine::apply(Index index, Term term, const Command& command) {
+absl::StatusOr<Outcome> StateMachine::apply(Index index, Term term, const Command& command,
+                                            std::size_t max_answer_bytes) {
   advance(index, term);
+  answer_room_bytes_ = max_answer_bytes;
+  reads_pairs_ = max_answer_bytes != 0;
+  answer_cut_ = false;
   Outcome outcome;
   if (no_space_ || corrupt_) outcome.status = gate(command.body);
   if (auth_.current().enabled() && outcome.status.ok()) outcome.status = authorize(command);
@@ -236,6 +240,7 @@ absl::StatusOr<Outcome> StateMachine::apply(Index index, Term term, const Comman
     if (!status.ok()) return status;
   }
   outcome.revision = store_->revision();
+  outcome.answer_cut = answer_cut_;
   return outcome;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -65,7 +66,13 @@ class StateMachine {
   /// Errors, all fatal: Unimplemented for a command of a later version or an unfinished part;
   /// FailedPrecondition for a cluster version above this release; InvalidArgument for what no
   /// proposer may send; the store's DataLoss.
-  absl::StatusOr<Outcome> apply(Index index, Term term, const Command& command);
+  ///
+  /// The answer holds at most `max_answer_bytes` of stored pairs (what ranges and prev_kv ask for);
+  /// beyond, the rest is not read and Outcome::answer_cut is set. The state does not depend on it:
+  /// where nobody waits for the answer, 0 saves reading it.
+  static constexpr std::size_t kWholeAnswer = std::numeric_limits<std::size_t>::max();
+  absl::StatusOr<Outcome> apply(Index index, Term term, const Command& command,
+                                std::size_t max_answer_bytes = kWholeAnswer);
 
   /// Applies a configuration change: members and their JSON. Errors, all fatal: InvalidArgument for
   /// an unknown type, a context that is not JSON or names another member.
@@ -130,6 +137,8 @@ class StateMachine {
   absl::StatusOr<OpOutcome> execute(mvcc::WriteTxn& txn, const RequestOp& op, PathWalk& walk);
   absl::StatusOr<TxnOutcome> execute(mvcc::WriteTxn& txn, const TxnRequest& request,
                                      PathWalk& walk);
+  bool takes_pairs();
+  void keep_pairs(const std::vector<BytesView>& pairs, std::vector<Bytes>& into);
   void detach_deleted(const mvcc::WriteTxn& txn, std::int64_t count);
   void finish(mvcc::WriteTxn& txn);
   void persist(const lease::LeaseRecord& record);
@@ -153,6 +162,11 @@ class StateMachine {
   bool persist_checkpoints_ = false;
   Index applied_index_;
   Term applied_term_;
+  // Of the answer in the making: what it may still hold, whether it is to hold more, and whether it
+  // would have held more.
+  std::size_t answer_room_bytes_ = kWholeAnswer;
+  bool reads_pairs_ = true;
+  bool answer_cut_ = false;
   watch::EventBatchBuilder events_;
 };
 

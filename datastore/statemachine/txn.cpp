@@ -262,7 +262,8 @@ bool is_serializable(const TxnRequest& txn) {
   return all_ranges(txn, [](const RangeRequest& range) { return range.serializable; });
 }
 
-absl::StatusOr<Outcome> evaluate_read_only(const TxnRequest& txn, const mvcc::Reader& reader) {
+absl::StatusOr<Outcome> evaluate_read_only(const TxnRequest& txn, const mvcc::Reader& reader,
+                                           std::size_t max_answer_bytes) {
   HOLDFAST_CHECK(is_read_only(txn));
   const ReaderState state(reader);
   Outcome outcome{.revision = state.revision()};
@@ -277,6 +278,10 @@ absl::StatusOr<Outcome> evaluate_read_only(const TxnRequest& txn, const mvcc::Re
   for (const RequestOp& op : answer.succeeded ? txn.success : txn.failure) {
     const auto result = reader.range(to_query(std::get<RangeRequest>(op)));
     if (!result.ok()) return result.status();
+    for (const BytesView kv : result->kvs) {
+      if (kv.size() > max_answer_bytes) return errors::too_many_requests();
+      max_answer_bytes -= kv.size();
+    }
     answer.responses.emplace_back(to_outcome(*result));
   }
   outcome.body = std::move(answer);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 #include "absl/container/inlined_vector.h"
@@ -68,6 +69,10 @@ bool is_serializable(const TxnRequest& txn);
 
 /// Answers a read-only transaction from a reader's view. Outcome::status holds the user's errors.
 /// Errors: the store's DataLoss. Requires is_read_only() and reader.holding().
-absl::StatusOr<Outcome> evaluate_read_only(const TxnRequest& txn, const mvcc::Reader& reader);
+///
+/// too_many_requests rather than an answer with more than `max_answer_bytes` of stored pairs.
+absl::StatusOr<Outcome> evaluate_read_only(
+    const TxnRequest& txn, const mvcc::Reader& reader,
+    std::size_t max_answer_bytes = std::numeric_limits<std::size_t>::max());
 
 }  // namespace holdfast::statemachine

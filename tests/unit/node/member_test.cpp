@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -33,6 +34,20 @@ Bytes field(int number, BytesView bytes) {
   return Bytes(1, static_cast<char>(number << 3 | 2)) + Bytes(1, static_cast<char>(bytes.size())) +
          Bytes(bytes);
 }
+
+/// How many stored pairs the last put's answer was made with.
+class AnswerObserver final : public MemberObserver {
+ public:
+  void command_applied(const statemachine::Command& command, const Outcome& outcome,
+                       Time) override {
+    if (!std::holds_alternative<statemachine::PutRequest>(command.body)) return;
+    const auto& put = std::get<statemachine::PutOutcome>(outcome.body);
+    shown_ = put.prev_kv.has_value();
+    cut_ = outcome.answer_cut;
+  }
+  std::atomic<bool> shown_{false};
+  std::atomic<bool> cut_{false};
+};
 
 class MemberTest : public ::testing::Test {
  protected:
@@ -86,11 +101,13 @@ class MemberTest : public ::testing::Test {
     return false;
   }
 
-  Outcome propose(codec::CommandField what, BytesView request) {
+  Outcome propose(codec::CommandField what, BytesView request,
+                  std::size_t max_answer_bytes = statemachine::StateMachine::kWholeAnswer) {
     std::promise<Outcome> done;
     Proposal proposal;
     proposal.id = member_->next_request_id();
     proposal.entry = codec::encode_internal(proposal.id, what, request);
+    proposal.max_answer_bytes = max_answer_bytes;
     proposal.done = [&](Applied applied) { done.set_value(std::move(applied.outcome)); };
     std::vector<Proposal> batch;
     batch.push_back(std::move(proposal));
@@ -116,7 +133,7 @@ class MemberTest : public ::testing::Test {
   platform::OsRandom random_;
   platform::SystemClock clock_;
   testing::MemoryBackend backend_;
-  MemberObserver observer_;
+  AnswerObserver observer_;
   InlineMailbox mailbox_;
   absl::AnyInvocable<void(const absl::Status&)> on_fatal_ = [](const absl::Status& why) {
     FAIL() << why;
@@ -162,6 +179,34 @@ TEST_F(MemberTest, ReplaysFromTheLogWhatTheEngineLacks) {
   backend_.fail_commits(absl::OkStatus());
   start();
   EXPECT_EQ(read("k"), "only in the log");
+}
+
+TEST_F(MemberTest, AnAnswerBeyondItsBoundIsNotMadeThoughTheRequestIsCarriedOut) {
+  ASSERT_TRUE(put("k", "before").status.ok());
+  const Bytes request = field(1, "k") + field(2, "after") + Bytes("\x20\x01");  // prev_kv
+  EXPECT_TRUE(propose(codec::CommandField::kPut, request, 1000).status.ok());
+  EXPECT_TRUE(observer_.shown_);
+  const absl::Status status = propose(codec::CommandField::kPut, request, 10).status;
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("was carried out"));
+  EXPECT_EQ(read("k"), "after");
+  EXPECT_EQ(member_->status().revision, Revision(4));
+}
+
+TEST_F(MemberTest, NothingIsReadForAnAnswerThatNobodyWaitsFor) {
+  backend_.fail_commits(absl::ResourceExhaustedError("full"));
+  const Bytes request = field(1, "k") + field(2, "v") + Bytes("\x20\x01");  // prev_kv
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(propose(codec::CommandField::kPut, request).status.ok());
+  }
+  EXPECT_TRUE(observer_.shown_);
+  EXPECT_FALSE(observer_.cut_);
+  member_.reset();
+  backend_.fail_commits(absl::OkStatus());
+  start();  // replays them
+  EXPECT_FALSE(observer_.shown_);
+  EXPECT_TRUE(observer_.cut_);
+  EXPECT_EQ(read("k"), "v");
 }
 
 TEST_F(MemberTest, SaysThatItsDiskIsFullWhileTheEngineFindsNoRoom) {

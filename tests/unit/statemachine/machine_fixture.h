@@ -25,8 +25,9 @@ class MachineFixture {
   /// The index that comes next.
   Index next_index() const { return machine_->applied_index().next(); }
 
-  absl::StatusOr<Outcome> apply(const Command& command) {
-    auto outcome = machine_->apply(next_index(), Term(2), command);
+  absl::StatusOr<Outcome> apply(const Command& command,
+                                std::size_t max_answer_bytes = StateMachine::kWholeAnswer) {
+    auto outcome = machine_->apply(next_index(), Term(2), command, max_answer_bytes);
     end_batch();
     return outcome;
   }
