@@ -32,6 +32,8 @@ std::string_view name_of(MemoryUse use) {
       return "snapshots";
     case MemoryUse::kGateway:
       return "gateway";
+    case MemoryUse::kTransactions:
+      return "transactions";
   }
   return "unknown";
 }

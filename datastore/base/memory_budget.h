@@ -14,8 +14,9 @@ enum class MemoryUse : std::uint8_t {
   kWholeAnswers,  // what must be in memory at once: sorted and compressed ranges
   kSnapshots,     // databases being downloaded
   kGateway,       // JSON made of long answers
+  kTransactions,  // big answers of transactions, and of writes that tell what was before
 };
-inline constexpr std::size_t kMemoryUses = 4;
+inline constexpr std::size_t kMemoryUses = 5;
 std::string_view name_of(MemoryUse use);
 
 enum class MemoryPressure : std::uint8_t {

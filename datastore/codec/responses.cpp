@@ -71,6 +71,25 @@ bool changes_something(const TxnOutcome& txn) {
   return false;
 }
 
+/// What the pairs in it take; the rest is small.
+std::size_t pairs_size_bytes(const TxnOutcome& txn) {
+  constexpr std::size_t kAroundBytes = 2 * kMaxHeaderBytes;
+  std::size_t total = 0;
+  for (const OpOutcome& op : txn.responses) {
+    total += kAroundBytes;
+    if (const auto* range = std::get_if<RangeOutcome>(&op)) {
+      total += kvs_size_bytes(range->kvs);
+    } else if (const auto* erased = std::get_if<DeleteRangeOutcome>(&op)) {
+      total += kvs_size_bytes(erased->prev_kvs);
+    } else if (const auto* nested = std::get_if<std::unique_ptr<TxnOutcome>>(&op)) {
+      total += pairs_size_bytes(**nested);
+    } else if (const auto& previous = std::get<PutOutcome>(op).prev_kv) {
+      total += key_value_size_bytes(previous->size());
+    }
+  }
+  return total;
+}
+
 /// Writes a transaction's answers, following the store's revision from one to the next.
 class TxnEncoder {
  public:
@@ -185,6 +204,7 @@ Bytes encode_txn(const ResponseHeader& header, const TxnOutcome& outcome) {
   const std::int64_t after = header.revision.value;
   const Revision before(changes_something(outcome) ? after - 1 : after);
   Bytes out;
+  out.reserve(kMaxHeaderBytes + pairs_size_bytes(outcome));
   append_header(header, &out);
   TxnEncoder(before).append_body(outcome, &out);
   return out;

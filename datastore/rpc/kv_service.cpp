@@ -6,6 +6,7 @@
 #include "datastore/codec/responses.h"
 #include "datastore/rpc/range_task.h"
 #include "datastore/rpc/service.h"
+#include "datastore/rpc/weighed_request.h"
 #include "datastore/statemachine/permits.h"
 #include "datastore/statemachine/txn.h"
 #include "datastore/statemachine/validate.h"
@@ -44,7 +45,11 @@ void put(LoopState& state, net::CallRef call, BytesView bytes) {
   if (absl::Status status = statemachine::check_put(request); !status.ok()) {
     return call->finish(status);
   }
-  state.propose(std::move(call), CommandField::kPut, bytes, encode_put);
+  if (!request.prev_kv && !request.ignore_value) {
+    return state.propose(std::move(call), CommandField::kPut, bytes, encode_put);
+  }
+  propose_weighed(state, std::move(call), CommandField::kPut, bytes, ReadWeight(request),
+                  encode_put);
 }
 
 void delete_range(LoopState& state, net::CallRef call, BytesView bytes) {
@@ -55,7 +60,8 @@ void delete_range(LoopState& state, net::CallRef call, BytesView bytes) {
   if (absl::Status status = statemachine::check_delete(request); !status.ok()) {
     return call->finish(status);
   }
-  state.propose(std::move(call), CommandField::kDeleteRange, bytes, encode_delete_range);
+  propose_weighed(state, std::move(call), CommandField::kDeleteRange, bytes, ReadWeight(request),
+                  encode_delete_range);
 }
 
 /// Answers on the loop if that is sure to be short; false if it is not.
@@ -132,6 +138,12 @@ absl::Status check_permitted(LoopState& state, const net::GrpcCall& call,
   return statemachine::Permits(state.auth(), who->identity(), nullptr).check(request);
 }
 
+/// Whether it is sure to be short.
+bool txn_on_loop(const mvcc::Reader& reader, const statemachine::TxnRequest& request) {
+  ReadWeight weight(request);
+  return weight.weigh(reader, kLoopKeys, 1, kLoopBytes) && weight.need_bytes(1) <= kLoopBytes;
+}
+
 void serve_read_only_txn(LoopState& state, const net::CallRef& call, BytesView bytes) {
   if (!call->active()) return;
   statemachine::TxnRequest request;
@@ -140,9 +152,11 @@ void serve_read_only_txn(LoopState& state, const net::CallRef& call, BytesView b
   }
   const auto reader = state.reader();
   if (!reader.ok()) return call->finish(reader.status());
+  const std::uint64_t auth_version = state.node().auth().version();
   if (absl::Status status = check_permitted(state, *call, request); !status.ok()) {
     return call->finish(status);
   }
+  if (!txn_on_loop(**reader, request)) return answer_on_pool(state, call, bytes, auth_version);
   const auto outcome = statemachine::evaluate_read_only(request, **reader);
   state.observer().read_only_txn_finished(state.loop().index(), request, outcome,
                                           state.loop().now() - call->started());
@@ -160,7 +174,8 @@ void txn(LoopState& state, net::CallRef call, BytesView bytes) {
   absl::Status status = statemachine::check_txn(request, state.options().max_txn_ops);
   if (!status.ok()) return call->finish(status);
   if (!statemachine::is_read_only(request)) {
-    return state.propose(std::move(call), CommandField::kTxn, bytes, encode_txn);
+    return propose_weighed(state, std::move(call), CommandField::kTxn, bytes, ReadWeight(request),
+                           encode_txn);
   }
   const bool serializable = statemachine::is_serializable(request);
   if (state.is_readable_now(serializable)) return serve_read_only_txn(state, call, bytes);

@@ -52,6 +52,8 @@ class ListGate : public std::enable_shared_from_this<ListGate> {
     /// Reserves `size_bytes` more. Errors: too_many_requests if there is no room now; a sentence
     /// that tells what to do if there never will be.
     absl::Status grow(std::size_t size_bytes);
+    /// What all places together may reserve at present.
+    std::size_t room_bytes() const { return gate_->budget_.room_bytes(); }
     /// Forgets the wait, if it still waits.
     void stop_waiting();
 

@@ -4,6 +4,7 @@
 
 #include "datastore/base/errors.h"
 #include "datastore/rpc/key_feed.h"
+#include "datastore/rpc/range_task.h"
 #include "datastore/rpc/watch_hub.h"
 
 namespace holdfast::rpc {
@@ -31,7 +32,8 @@ constexpr std::string_view kGatewayHeader = "grpcgateway-accept";
 }  // namespace
 
 LoopState::LoopState(net::EventLoop& loop, node::Node& node, const Options& options,
-                     Observer& observer, std::shared_ptr<ListGate> lists)
+                     Observer& observer, std::shared_ptr<ListGate> lists,
+                     std::shared_ptr<SmallReads> small_reads)
     : loop_(loop),
       node_(node),
       options_(options),
@@ -39,6 +41,7 @@ LoopState::LoopState(net::EventLoop& loop, node::Node& node, const Options& opti
       reader_(node.views()),
       reader_timer_([](void* self) { static_cast<LoopState*>(self)->tend_reader(); }, this),
       lists_(std::move(lists)),
+      small_reads_(std::move(small_reads)),
       line_timer_([](void* self) { static_cast<LoopState*>(self)->tend_line(); }, this) {
   const auto cluster = node.cluster();
   cluster_ = cluster->cluster;
@@ -208,20 +211,26 @@ void LoopState::report_proposal(codec::CommandField field, net::EventLoop::Clock
 }
 
 void LoopState::propose(net::CallRef call, codec::CommandField field, BytesView request,
-                        Encode encode) {
+                        Encode encode, AnswerBound bound) {
   const std::uint64_t id = node_.next_request_id();
   absl::StatusOr<Bytes> entry = make_entry(sender(*call, field), id, field, request);
   if (!entry.ok()) return call->finish(entry.status());
-  proposals_.push_back({.id = id,
-                        .entry = *std::move(entry),
-                        .done = [this, call = std::move(call), encode, field,
-                                 since = loop_.now()](node::Applied applied) {
-                          report_proposal(field, since, applied.index.value != 0);
-                          if (!applied.outcome.status.ok()) {
-                            return call->finish(applied.outcome.status);
-                          }
-                          if (call->active()) call->send_and_finish(encode(*this, applied));
-                        }});
+  proposals_.push_back(
+      {.id = id,
+       .entry = *std::move(entry),
+       .done =
+           [this, call = std::move(call), encode, field, since = loop_.now(),
+            held = std::move(bound.held), until_taken = bound.until_taken](node::Applied applied) {
+             report_proposal(field, since, applied.index.value != 0);
+             if (!applied.outcome.status.ok()) {
+               return call->finish(applied.outcome.status);
+             }
+             if (!call->active()) return;
+             net::Message message = encode(*this, applied);
+             if (until_taken) message = hold(message.take_head(), held);
+             call->send_and_finish(std::move(message));
+           },
+       .max_answer_bytes = bound.max_pair_bytes});
 }
 
 void LoopState::propose(net::CallRef call, codec::CommandField field, BytesView request,

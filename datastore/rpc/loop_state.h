@@ -1,7 +1,9 @@
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -21,6 +23,7 @@
 #include "datastore/rpc/observer.h"
 #include "datastore/rpc/options.h"
 #include "datastore/rpc/piece_buffers.h"
+#include "datastore/rpc/small_reads.h"
 #include "datastore/statemachine/outcome.h"
 
 namespace holdfast::rpc {
@@ -36,11 +39,12 @@ class LoopState final : public node::Mailbox {
  public:
   /// All references outlive it.
   LoopState(net::EventLoop& loop, node::Node& node, const Options& options, Observer& observer,
-            std::shared_ptr<ListGate> lists);
+            std::shared_ptr<ListGate> lists, std::shared_ptr<SmallReads> small_reads);
   ~LoopState() override;
 
   net::EventLoop& loop() { return loop_; }
   node::Node& node() { return node_; }
+  SmallReads& small_reads() { return *small_reads_; }
   const Options& options() const { return options_; }
   Observer& observer() { return observer_; }
   WatchHub& watches() { return *watches_; }
@@ -95,7 +99,19 @@ class LoopState final : public node::Mailbox {
   /// the answer from an outcome without error; an error finishes the call by itself.
   /// Errors, told to the call at once: errors::request_too_large, invalid_auth_token.
   using Encode = net::Message (*)(LoopState& state, const node::Applied& applied);
-  void propose(net::CallRef call, codec::CommandField field, BytesView request, Encode encode);
+  void propose(net::CallRef call, codec::CommandField field, BytesView request, Encode encode) {
+    propose(std::move(call), field, request, encode, AnswerBound{});
+  }
+  /// For an answer with stored pairs.
+  struct AnswerBound {
+    /// See node::Proposal::max_answer_bytes.
+    std::size_t max_pair_bytes = std::numeric_limits<std::size_t>::max();
+    /// What is reserved for it: let go once the answer has been sent, or taken by the client.
+    std::shared_ptr<const void> held;
+    bool until_taken = false;
+  };
+  void propose(net::CallRef call, codec::CommandField field, BytesView request, Encode encode,
+               AnswerBound bound);
   /// The same; `done` finishes the call itself.
   using Done = absl::AnyInvocable<void(net::CallRef, node::Applied)>;
   void propose(net::CallRef call, codec::CommandField field, BytesView request, Done done);
@@ -145,6 +161,7 @@ class LoopState final : public node::Mailbox {
   bool reader_used_ = false;
   net::Timer reader_timer_;
   const std::shared_ptr<ListGate> lists_;
+  const std::shared_ptr<SmallReads> small_reads_;
   net::Timer line_timer_;
   node::NodeStatus status_;
   net::EventLoop::Clock::time_point status_at_{};

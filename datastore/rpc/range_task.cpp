@@ -1,7 +1,6 @@
 #include "datastore/rpc/range_task.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,8 +37,6 @@ constexpr std::size_t kCompressedCopies = 3;
 constexpr std::size_t kGatewayCopies = 7;
 /// What the JSON gateway adds to its calls.
 constexpr std::string_view kThroughGateway = "holdfast-gateway";
-/// As grpc-go's servers.
-constexpr std::size_t kMaxMessageBytes = std::numeric_limits<std::int32_t>::max();
 
 std::size_t kvs_size_bytes(const std::vector<BytesView>& kvs) {
   std::size_t total = 0;
@@ -76,6 +73,23 @@ std::shared_ptr<Bytes> make_piece(LoopState& state, const std::vector<BytesView>
 }
 
 }  // namespace
+
+std::size_t copies_once_encoded(const net::GrpcCall& call) {
+  const std::size_t copies = copies_for(call);
+  return copies == 0 ? 0 : copies - 1;
+}
+
+absl::Status answer_beyond_message(std::size_t size_bytes) {
+  return absl::ResourceExhaustedError(absl::StrCat("trying to send message larger than max (",
+                                                   size_bytes, " vs. ", kMaxMessageBytes,
+                                                   "); list in pages, with a limit"));
+}
+
+net::Message hold(Bytes message, std::shared_ptr<const void> held) {
+  using Held = std::pair<Bytes, std::shared_ptr<const void>>;
+  const auto owner = std::make_shared<const Held>(std::move(message), std::move(held));
+  return net::Message(Bytes(), net::Slice(owner, owner->first));
+}
 
 Bytes encode_range(const codec::ResponseHeader& header, const std::vector<BytesView>& kvs,
                    bool more, std::int64_t count) {
@@ -261,11 +275,7 @@ absl::Status RangeTask::measure(mvcc::Reader& reader) {
     return absl::OkStatus();
   }
   if (absl::Status status = end_walk(reader, step->more); !status.ok()) return status;
-  if (size_bytes_ > kMaxMessageBytes) {
-    return absl::ResourceExhaustedError(absl::StrCat("trying to send message larger than max (",
-                                                     size_bytes_, " vs. ", kMaxMessageBytes,
-                                                     "); list in pages, with a limit"));
-  }
+  if (size_bytes_ > kMaxMessageBytes) return answer_beyond_message(size_bytes_);
   stage_ = Stage::kSend;
   state_.post([self = shared_from_this()] { self->begin_sending(); });
   return absl::OkStatus();

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -20,6 +23,15 @@ namespace holdfast::rpc {
 Bytes encode_range(const codec::ResponseHeader& header, const std::vector<BytesView>& kvs,
                    bool more, std::int64_t count);
 Bytes encode_range(const codec::ResponseHeader& header, const mvcc::RangeResult& result);
+
+/// As grpc-go's servers.
+inline constexpr std::size_t kMaxMessageBytes = std::numeric_limits<std::int32_t>::max();
+absl::Status answer_beyond_message(std::size_t size_bytes);
+/// How many copies of its answer `call` has made once it is encoded as a whole: compressed ones are
+/// gathered before they are; what becomes JSON is received, parsed and printed.
+std::size_t copies_once_encoded(const net::GrpcCall& call);
+/// Keeps `held` until the client has taken the message.
+net::Message hold(Bytes message, std::shared_ptr<const void> held);
 
 /// One long Range. Between two slices it goes to the end of the pool's queue, so that many of them
 /// share the pool fairly; it stops early when its client has gone.

@@ -14,6 +14,8 @@ Rpc::Rpc(node::Node& node, Options options, Observer& observer)
                                         ListGate::Options{.max_running = options_.max_running_lists,
                                                           .max_waiting = options_.max_waiting_lists,
                                                           .max_wait = options_.max_list_wait})),
+      small_reads_(std::make_shared<SmallReads>(
+          options_.memory == nullptr ? 0 : options_.memory->limit_bytes())),
       health_(*this) {
 }
 
@@ -37,7 +39,8 @@ void Rpc::attach(net::EventLoop& loop) {
   const auto index = static_cast<std::size_t>(loop.index());
   if (loops_.size() <= index) loops_.resize(index + 1);
   HOLDFAST_CHECK(loops_[index] == nullptr);
-  loops_[index] = std::make_unique<LoopState>(loop, node_, options_, observer_, lists_);
+  loops_[index] =
+      std::make_unique<LoopState>(loop, node_, options_, observer_, lists_, small_reads_);
 }
 
 void Rpc::set_serving(bool serving) {

@@ -47,6 +47,7 @@ class Rpc final : public Loops {
   Observer& observer_;
   MemoryBudget unlimited_;  // where the options name none
   const std::shared_ptr<ListGate> lists_;
+  const std::shared_ptr<SmallReads> small_reads_;
   std::vector<std::unique_ptr<LoopState>> loops_;  // by index
   HealthService health_;
 };

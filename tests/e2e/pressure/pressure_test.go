@@ -60,19 +60,13 @@ func (c *rawClient) putWithoutEnd(ctx context.Context) error {
 }
 
 func TestAFloodOfBigAnswersLeavesSmallRequestsAlone(t *testing.T) {
-	m, err := member.Start(member.Options{
-		Binary: member.Holdfast(), Dir: t.TempDir(),
-		Flags: []string{"--memory-limit-bytes=" + strconv.Itoa(limitBytes)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.EndWith(t)
+	m := startLimited(t)
 	client := member.Connect(t, nil, m.ClientURL())
-	fill(t, client)
+	fill(t, client, objects)
 	before := anonymousBytes(t, m.Pid())
 	t.Logf("%d objects of %d bytes; anonymous memory %d MiB", objects, valueBytes, before>>20)
 
-	peak := watchPeak(t, m.Pid())
+	peak := watchPeak(t, m)
 	traffic := startTraffic(t, member.Connect(t, nil, m.ClientURL()))
 	flooding, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -96,16 +90,30 @@ func TestAFloodOfBigAnswersLeavesSmallRequestsAlone(t *testing.T) {
 	checkAfterwards(t, m, client)
 }
 
-func fill(t *testing.T, client *clientv3.Client) {
+// startLimited starts a member that is to stay below limitBytes.
+func startLimited(t *testing.T) *member.Member {
+	t.Helper()
+	m, err := member.Start(member.Options{
+		Binary: member.Holdfast(), Dir: t.TempDir(),
+		Flags: []string{"--memory-limit-bytes=" + strconv.Itoa(limitBytes)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.EndWith(t)
+	return m
+}
+
+// fill puts count objects below prefix.
+func fill(t *testing.T, client *clientv3.Client, count int) {
 	t.Helper()
 	const perTxn, writers = 64, 4
 	var group sync.WaitGroup
 	for w := range writers {
 		group.Go(func() {
 			dice := rand.NewChaCha8([32]byte{byte(w)})
-			for first := w * perTxn; first < objects; first += writers * perTxn {
+			for first := w * perTxn; first < count; first += writers * perTxn {
 				var ops []clientv3.Op
-				for i := first; i < min(first+perTxn, objects); i++ {
+				for i := first; i < min(first+perTxn, count); i++ {
 					value := make([]byte, valueBytes)
 					dice.Read(value)
 					ops = append(ops, clientv3.OpPut(fmt.Sprintf("%s%02d/pod-%06d", prefix, i%40, i), string(value)))
@@ -239,13 +247,22 @@ func anonymousBytes(t testing.TB, pid int) int64 {
 	return kilobytes << 10
 }
 
-// watchPeak samples the process's anonymous memory until the function returned is called.
-func watchPeak(t *testing.T, pid int) func() int64 {
+// watchPeak samples the member's anonymous memory until the function returned is called. A member that gets
+// far beyond the limit is ended, so that it does not take the machine with it.
+func watchPeak(t *testing.T, m *member.Member) func() int64 {
+	const farBeyond = 4 * limitBytes
 	stop, peak := make(chan struct{}), make(chan int64)
 	go func() {
 		highest := int64(0)
 		for {
-			highest = max(highest, anonymousBytes(t, pid))
+			highest = max(highest, anonymousBytes(t, m.Pid()))
+			if highest > farBeyond {
+				t.Errorf("anonymous memory reached %d MiB of %d: the member is ended", highest>>20, limitBytes>>20)
+				m.Kill()
+				<-stop
+				peak <- highest
+				return
+			}
 			select {
 			case <-stop:
 				peak <- highest

@@ -1,5 +1,7 @@
 #include "test_node.h"
 
+#include <gtest/gtest.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -159,11 +161,11 @@ node::NodeStatus TestNode::status() const {
   return status;
 }
 
-statemachine::Outcome TestNode::apply(BytesView entry) {
+statemachine::Outcome TestNode::apply(BytesView entry, std::size_t max_answer_bytes) {
   statemachine::Command command;
   HOLDFAST_CHECK(codec::decode_internal(entry, &command).ok());
   machine_->lessor().advance_to(kNow);
-  auto outcome = machine_->apply(Index(++index_), term(), command);
+  auto outcome = machine_->apply(Index(++index_), term(), command, max_answer_bytes);
   HOLDFAST_CHECK(outcome.ok());
   if (const auto* login = std::get_if<statemachine::AuthenticateOutcome>(&outcome->body)) {
     tokens_.simple().keep(login->simple_token, login->user);
@@ -189,7 +191,8 @@ void TestNode::propose(std::vector<node::Proposal> proposals, node::Mailbox& mai
   std::lock_guard guard(mutex_);
   std::vector<std::pair<node::ProposalDone, node::Applied>> answers;
   for (node::Proposal& proposal : proposals) {
-    statemachine::Outcome outcome = apply(proposal.entry);
+    statemachine::Outcome outcome = apply(proposal.entry, proposal.max_answer_bytes);
+    EXPECT_FALSE(outcome.answer_cut) << "it was weighed";
     answers.emplace_back(std::move(proposal.done),
                          node::Applied{std::move(outcome), term(), Index(index_)});
   }

@@ -106,8 +106,10 @@ class TestNode final : public node::Node {
     node::Mailbox* mailbox;
   };
 
-  statemachine::Outcome apply(BytesView entry);  // mutex_ held
-  void end_batch();                              // mutex_ held
+  statemachine::Outcome apply(
+      BytesView entry,
+      std::size_t max_answer_bytes = statemachine::StateMachine::kWholeAnswer);  // mutex_ held
+  void end_batch();                                                              // mutex_ held
   void run_pool();
   void tell_started(const Subscriber& subscriber);  // mutex_ held
 
