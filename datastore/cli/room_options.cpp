@@ -25,6 +25,9 @@ constexpr std::size_t kConnectionShare = 4;  // of one connection
 constexpr std::size_t kPendingShare = 8;     // proposals on their way through the log
 constexpr std::size_t kInboxShare = 16;      // and before it
 constexpr std::size_t kCatchUpShare = 16;    // entries kept for followers
+constexpr std::size_t kOutboxShare = 16;     // messages to peers, ahead of the peer loop
+constexpr std::size_t kStreamShare = 32;     // and behind it, by stream
+constexpr std::size_t kMinPeerBytes = std::size_t{4} << 20;
 constexpr std::size_t kUndrainedShare = 64;
 constexpr std::size_t kMinUndrainedBytes = std::size_t{4} << 20;
 /// What a connection costs with its TLS session and buffers, times the share that they may have.
@@ -59,6 +62,13 @@ void bound_memory(node::MemberOptions& options, const MemoryBudget& budget) {
   lower(options.core.max_pending_bytes, limit / kPendingShare);
   lower(options.core.catch_up_bytes, limit / kCatchUpShare);
   lower(options.core.max_undrained_bytes, std::max(limit / kUndrainedShare, kMinUndrainedBytes));
+}
+
+void bound_memory(peer::TransportOptions& options, const MemoryBudget& budget) {
+  if (!budget.limited()) return;
+  const std::size_t limit = budget.limit_bytes();
+  lower(options.max_outbox_bytes, std::max(limit / kOutboxShare, kMinPeerBytes));
+  lower(options.max_stream_bytes, std::max(limit / kStreamShare, kMinPeerBytes));
 }
 
 net::ServerOptions server_options(const config::Options& options) {

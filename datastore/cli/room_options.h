@@ -32,5 +32,6 @@ rpc::Options rpc_options(const config::Options& options);
 void bound_memory(net::ServerOptions& options, const MemoryBudget& budget);
 void bound_memory(node::BootstrapOptions& options, const MemoryBudget& budget);
 void bound_memory(node::MemberOptions& options, const MemoryBudget& budget);
+void bound_memory(peer::TransportOptions& options, const MemoryBudget& budget);
 
 }  // namespace holdfast::cli

@@ -303,6 +303,7 @@ absl::Status Process::open_peer_port(MemberId self, ClusterId cluster) {
   peers.listen_urls = tls_->peer_listen_urls();
   peers.accept_tls = tls_->peer_acceptor();
   peers.dial_tls = tls_->peer_dialer();
+  bound_memory(peers, memory_);
   absl::StatusOr<std::unique_ptr<peer::Transport>> transport =
       peer::Transport::open(std::move(peers), snapshot_disk(), clock_, peer_log_);
   if (!transport.ok()) {

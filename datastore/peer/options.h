@@ -51,6 +51,8 @@ struct TransportOptions {
   std::chrono::milliseconds snapshot_progress_interval{5000};
 
   // --- bounds -----------------------------------------------------------------------------------
+  /// Messages to all peers on their way from the node's thread to the loop.
+  std::size_t max_outbox_bytes = std::size_t{256} << 20;
   /// Waiting for one stream of one peer, beside what its connection holds.
   std::size_t max_stream_messages = 4096;
   std::size_t max_stream_bytes = std::size_t{64} << 20;

@@ -49,7 +49,7 @@ void StreamWriter::write(raft::Message message) {
   if (waiting_.empty() && has_room()) return encode(message);
   const std::size_t bytes = size_bytes(message);
   if (waiting_.size() >= context_.options.max_stream_messages ||
-      waiting_bytes_ + bytes > context_.options.max_stream_bytes) {
+      (!waiting_.empty() && waiting_bytes_ + bytes > context_.options.max_stream_bytes)) {
     return drop(1);
   }
   waiting_bytes_ += bytes;

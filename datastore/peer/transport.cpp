@@ -60,7 +60,8 @@ class Transport::Parts final : public node::Mailbox {
                                                         options.dial_tls),
                 .workers = workers},
         peers(context, board),
-        calls(context, peers) {}
+        calls(context, peers),
+        outbox(options.max_outbox_bytes) {}
 
   void post(absl::AnyInvocable<void()> work) override { server.loop(0).post(std::move(work)); }
   /// Runs `work` on the loop, unless it is stopping by then.
