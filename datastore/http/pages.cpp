@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_replace.h"
 #include "datastore/net/web_socket.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
@@ -25,6 +26,21 @@ ReplyDone answer_on_loop(net::HttpResponderRef responder) {
       send(*responder, std::move(reply));
     });
   };
+}
+
+std::string html_text(const std::string& text) {
+  return absl::StrReplaceAll(
+      text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&#34;"}, {"'", "&#39;"}});
+}
+
+/// As Go's ServeMux sends on those who leave out the last slash.
+Reply gateway_root(const net::HttpRequest& request) {
+  const std::string to = request.query.empty() ? "/v3/" : "/v3/?" + request.query;
+  Reply reply{307, {{"location", to}}, ""};
+  if (request.method != "GET" && request.method != "HEAD") return reply;
+  reply.headers.emplace_back("content-type", "text/html; charset=utf-8");
+  reply.body = fmt::format("<a href=\"{}\">Temporary Redirect</a>.\n\n", html_text(to));
+  return reply;
 }
 
 std::string quoted(const std::string& text) {
@@ -113,6 +129,8 @@ void Pages::serve(const net::HttpRequest& request, ReplyDone done) {
     done(version(request));
   } else if (path == "/debug/vars") {
     done(text_error(404, "holdfast has no Go runtime whose variables it could show; see /metrics"));
+  } else if (path == "/v3" && options_.gateway != nullptr) {
+    done(gateway_root(request));
   } else {
     done(not_found());
   }

@@ -251,6 +251,19 @@ TEST_F(PagesTest, TheGatewayRefusesCertificatesThatWouldNotCountAsUsers) {
   EXPECT_EQ(ask(request).status, 404);
 }
 
+TEST_F(PagesTest, TheGatewaysRootIsAskedForWithASlash) {
+  EXPECT_EQ(get("/v3").status, 404);
+  options_.gateway = std::make_shared<Gateway>(nullptr);
+  const Reply reply = get("/v3", "a='1'&b");
+  EXPECT_EQ(reply.status, 307);
+  EXPECT_EQ(header(reply, "location"), "/v3/?a='1'&b");
+  EXPECT_EQ(reply.body, "<a href=\"/v3/?a=&#39;1&#39;&amp;b\">Temporary Redirect</a>.\n\n");
+  const Reply posted = ask({.method = "POST", .path = "/v3", .headers = {{"host", "m"}}});
+  EXPECT_EQ(posted.status, 307);
+  EXPECT_EQ(header(posted, "location"), "/v3/");
+  EXPECT_EQ(posted.body, "");
+}
+
 TEST_F(PagesTest, AWebSocketOfAPageFromElsewhereIsRefused) {
   options_.gateway = std::make_shared<Gateway>(nullptr);
   options_.cors = {"http://good"};
