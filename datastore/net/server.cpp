@@ -6,6 +6,7 @@
 #include <future>
 
 #include "datastore/base/check.h"
+#include "datastore/base/thread_share.h"
 #include "datastore/net/connection.h"
 #include "datastore/net/text.h"
 
@@ -75,7 +76,10 @@ void Server::start() {
   HOLDFAST_CHECK(threads_.empty());
   for (Door& door : doors_) open_door(door);
   for (const std::shared_ptr<ServerLoop>& home : loops_) {
-    threads_.emplace_back([home] { home->loop.run(); });
+    threads_.emplace_back([home] {
+      run_when_woken();
+      home->loop.run();
+    });
   }
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "datastore/base/errors.h"
+#include "datastore/base/thread_share.h"
 #include "datastore/node/log_upkeep.h"
 #include "datastore/node/post_answer.h"
 
@@ -105,6 +106,7 @@ void Member::drain_the_rest() {
 // --- the node's thread --------------------------------------------------------------------------
 
 void Member::run() {
+  run_when_woken();
   // What the log already has committed comes first: it says who the voters are, so that the first
   // tick finds a lone member ready to lead.
   if (!turn(clock_.monotonic())) return answer_all_stopped();

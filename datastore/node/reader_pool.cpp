@@ -1,26 +1,11 @@
 #include "datastore/node/reader_pool.h"
 
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <utility>
 
 #include "datastore/base/errors.h"
+#include "datastore/base/thread_share.h"
 
 namespace holdfast::node {
-namespace {
-
-/// A tenth of the weight of a thread at 0, where processors are short; nothing is lost otherwise.
-constexpr int kNice = 10;
-
-/// Linux knows a niceness of threads. Where it is refused the threads are like others.
-void yield_to_other_threads() {
-  const auto thread = static_cast<id_t>(::syscall(SYS_gettid));
-  (void)::setpriority(PRIO_PROCESS, thread, kNice);
-}
-
-}  // namespace
 
 ReaderPool::ReaderPool(const mvcc::ViewSource& views, std::size_t threads, std::size_t max_queued)
     : views_(views), max_queued_(max_queued) {
@@ -48,7 +33,7 @@ absl::Status ReaderPool::submit(Work work) {
 }
 
 void ReaderPool::run() {
-  yield_to_other_threads();
+  run_behind_others();
   mvcc::Reader reader(views_);
   std::unique_lock lock(mutex_);
   while (true) {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "datastore/base/thread_share.h"
+
 namespace holdfast::peer {
 
 void WorkerPool::submit(absl::AnyInvocable<void()> work) {
@@ -16,6 +18,7 @@ void WorkerPool::submit(absl::AnyInvocable<void()> work) {
 }
 
 void WorkerPool::run() {
+  run_behind_others();
   std::unique_lock lock(mutex_);
   while (true) {
     ++idle_;
