@@ -178,8 +178,7 @@ void write_encryption_status(const Pass& pass, api::ClusterStatus& status) {
   if (pass.resolved.member.keys_secret.empty()) return;
   api::EncryptionStatus& next =
       status.encryption ? *status.encryption : status.encryption.emplace();
-  // While a Secret is gone what was known of it stays.
-  if (!pass.encryption.given_keys.empty()) next.key_ids = pass.encryption.given_keys;
+  if (!pass.encryption_plan.remember.empty()) next.key_ids = pass.encryption_plan.remember;
   if (!pass.encryption_plan.key.empty()) next.key_id = pass.encryption_plan.key;
   next.members_behind.clear();
   for (const reconcile::Ordinal ordinal : pass.encryption_plan.behind) {

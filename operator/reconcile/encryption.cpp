@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "operator/reconcile/draft.h"
+#include "operator/reconcile/encryption_mutants.h"
 
 namespace holdfast::reconcile {
 namespace {
@@ -32,19 +33,42 @@ KeyName key_to_use(const EncryptionObserved& seen) {
   return seen.known_keys.empty() ? KeyName() : seen.known_keys.front();
 }
 
+Keys joined(Keys keys, const Keys& more) {
+  for (const KeyName& key : more) {
+    if (!contains(keys, key)) keys.push_back(key);
+  }
+  return keys;
+}
+
+/// While another key is in front a member may take that up at any moment, whatever it said last:
+/// who changes keys and changes them back is told so by each member once more.
+bool is_known_to_use(const EncryptionObserved& seen, const SealedMember& member,
+                     const KeyName& key) {
+  if (member.uses.empty()) return planted(EncryptionMutant::kSilentMemberChanged);
+  const bool in_front = !seen.given_keys.empty() && seen.given_keys.front() == key;
+  return member.uses == key && (in_front || planted(EncryptionMutant::kChangedBackAtOnce));
+}
+
 /// Whether a volume may be sealed by a key that is not among those wanted now. A member that runs
 /// would change over all the same; one that doesn't could never start again.
 bool would_shut_out(const EncryptionObserved& seen) {
   if (!seen.begun || contains_all(seen.wanted_keys, seen.known_keys)) return false;
+  if (planted(EncryptionMutant::kGivenWithoutTheOld)) return false;
   return !seen.members.empty();
 }
 
 /// What the wanted Secret lacks, or the step that mends it; nothing: it can be used.
 bool plan_secret(const EncryptionObserved& seen, EncryptionPlan& plan) {
-  if (!seen.secret_exists && !seen.secret_is_named) {
-    if (!seen.given_keys.empty() && seen.given_exists) {
+  const bool unreadable = !seen.secret_problem.empty();
+  const bool exists =
+      seen.secret_exists && !(unreadable && planted(EncryptionMutant::kUnreadableIsMissing));
+  if (!exists && !seen.secret_is_named) {
+    const bool stands = seen.given_exists && !seen.given_keys.empty();
+    if (planted(EncryptionMutant::kGeneratedBesideGiven)) {
+      plan.step = GenerateKeys{};
+    } else if (stands) {
       plan.step = BringBackKeys{};
-    } else if (seen.begun) {
+    } else if (seen.begun && !planted(EncryptionMutant::kGeneratedAfterLoss)) {
       plan.waiting = because(
           "KeysLost",
           absl::StrCat("Secrets ", seen.secret, " and ", seen.given_secret,
@@ -73,14 +97,18 @@ bool plan_secret(const EncryptionObserved& seen, EncryptionPlan& plan) {
 
 /// The wanted keys, and those from before for as long as a volume may need them.
 Keys keys_to_give(const EncryptionObserved& seen, bool all_use_it) {
-  Keys keys = seen.wanted_keys;
-  if (all_use_it && seen.begun && !seen.keeps_old_data) {
-    return keys;
-  }
-  for (const KeyName& key : seen.given_keys) {
-    if (!contains(keys, key)) keys.push_back(key);
-  }
-  return keys;
+  const bool keeps = seen.keeps_old_data && !planted(EncryptionMutant::kAsideForgotten);
+  const bool retires = all_use_it || planted(EncryptionMutant::kRetiredTooSoon);
+  if (retires && seen.begun && !keeps) return seen.wanted_keys;
+  if (planted(EncryptionMutant::kNewKeyLast)) return joined(seen.given_keys, seen.wanted_keys);
+  return joined(seen.wanted_keys, seen.given_keys);
+}
+
+/// While a Secret is gone what was known of it stays.
+Keys keys_to_remember(const EncryptionObserved& seen, const EncryptionPlan& plan) {
+  const auto* give = plan.step ? std::get_if<GiveKeys>(&*plan.step) : nullptr;
+  if (give == nullptr || planted(EncryptionMutant::kRememberedAfterwards)) return seen.given_keys;
+  return joined(give->keys, seen.given_keys);
 }
 
 Waiting wait_for_members(const EncryptionObserved& seen, const EncryptionPlan& plan) {
@@ -130,13 +158,15 @@ void plan_keys(const EncryptionObserved& seen, EncryptionPlan& plan) {
 
 EncryptionPlan plan_encryption(const EncryptionObserved& seen) {
   EncryptionPlan plan;
-  if (!seen.wanted && !seen.begun) return plan;
+  if (!seen.wanted && (!seen.begun || planted(EncryptionMutant::kTurnedOff))) return plan;
+  plan.remember = seen.given_keys;
   plan.key = key_to_use(seen);
   for (const SealedMember& member : seen.members) {
-    if (member.uses.empty() || member.uses != plan.key) plan.behind.push_back(member.ordinal);
+    if (!is_known_to_use(seen, member, plan.key)) plan.behind.push_back(member.ordinal);
   }
   if (seen.deleting || seen.paused) return plan;
   if (!plan_secret(seen, plan)) plan_keys(seen, plan);
+  plan.remember = keys_to_remember(seen, plan);
   if (!seen.wanted && !plan.step && !plan.waiting) {
     plan.waiting = because(
         "CannotBeTurnedOff",

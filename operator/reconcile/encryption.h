@@ -58,7 +58,7 @@ struct EncryptionObserved {
   bool given_exists = false;
   /// Those in it, also if it is left of an earlier cluster.
   std::vector<KeyName> given_keys;
-  /// Those that were given when it was last seen.
+  /// Those that volumes may be sealed by, as status has them (EncryptionPlan::remember).
   std::vector<KeyName> known_keys;
   std::vector<SealedMember> members;
   /// Beside members' data stands what a restore put aside, sealed by a key of its day.
@@ -92,6 +92,9 @@ struct EncryptionPlan {
   KeyName key;
   /// Those that are not known to use it.
   std::vector<Ordinal> behind;
+  /// For status, before `step` is taken: every key that a volume may be sealed by from then on.
+  /// Empty: what it knows stays.
+  std::vector<KeyName> remember;
 };
 
 /// Its name, for logs and tests.

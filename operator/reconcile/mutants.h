@@ -30,6 +30,7 @@ enum class Mutant : std::uint8_t {
   kBudgetOfLive,         // rule 10: the budget follows the live voters alone
   kRestoreBesideOld,     // members start from a backup while others still run on the old data
   kDisarmedWhileFull,    // rule 13: a NOSPACE alarm is taken back before there is room
+  kStoppedWithoutKeys,   // members are stopped and given up while their volumes' keys are gone
   kLevelNotLowered,      // rule 15: an older release comes without asking the members first
 };
 

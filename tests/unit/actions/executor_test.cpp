@@ -318,7 +318,7 @@ TEST_F(KeysTest, MembersAreGivenTheNewKeyAndTheOneBefore) {
 
 TEST_F(KeysTest, StatusTellsKeysByTheirNamesAndWhoIsBehind) {
   pass_.resolved.member.keys_secret = "db-keys";
-  pass_.encryption.given_keys = {"n", "o"};
+  pass_.encryption_plan.remember = {"n", "o"};
   pass_.encryption_plan.key = "n";
   pass_.encryption_plan.behind = {1};
   const api::ClusterStatus status = next_status(pass_);

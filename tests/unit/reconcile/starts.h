@@ -144,6 +144,13 @@ inline void to_three(World& world) {
 inline void to_five(World& world) {
   world.wishes.replicas = 5;
 }
+/// The Secret with the keys of the volumes goes, and is put back.
+inline void lose_keys(World& world) {
+  world.wishes.keys_missing = "the Secret is gone";
+}
+inline void find_keys(World& world) {
+  world.wishes.keys_missing.clear();
+}
 
 /// Three, and something is asked for.
 inline World running_and(void (*change)(World&)) {

@@ -82,6 +82,19 @@ TEST(Walk, FullWhileGrowing) {
   expect_safe(undisturbed(full()), {to_five});
 }
 
+TEST(Walk, KeysLostByThree) {
+  expect_safe(with_faults(running(3), 1), {lose_keys});
+}
+TEST(Walk, KeysLostWhileRolling) {
+  expect_safe(undisturbed(running(3)), {new_template, lose_keys, find_keys});
+}
+TEST(Walk, KeysLostWhileGrowing) {
+  expect_safe(running(1), {to_three, lose_keys});
+}
+TEST(Walk, KeysLostWithAQuorum) {
+  expect_safe(quorum_lost(), {lose_keys});
+}
+
 TEST(Walk, RollingWhileGrowing) {
   expect_safe(running(1), {new_template, to_three});
 }

@@ -196,10 +196,10 @@ void World::settle_leader() {
 std::string World::key() const {
   std::string key = absl::StrCat(
       wishes.replicas, wishes.pod.hash, wishes.storage_class, wishes.paused, wishes.deleting,
-      wishes.generation, "f", absl::StrJoin(wishes.fenced, ","), "|", leader, formed, finalizer,
-      faults_left, ".", delays_left, "r", requests.size(), "|", memory.cluster_id.has_value(),
-      memory.next_ordinal, "m", absl::StrJoin(memory.members, ","), "a",
-      absl::StrJoin(memory.aside, ","), "q", memory.quorum_lost_since.value_or(0));
+      wishes.generation, wishes.keys_missing.empty(), "f", absl::StrJoin(wishes.fenced, ","), "|",
+      leader, formed, finalizer, faults_left, ".", delays_left, "r", requests.size(), "|",
+      memory.cluster_id.has_value(), memory.next_ordinal, "m", absl::StrJoin(memory.members, ","),
+      "a", absl::StrJoin(memory.aside, ","), "q", memory.quorum_lost_since.value_or(0));
   if (goes_down) {
     absl::StrAppend(&key, "v", agreed, ".", lowering, ".", memory.agreed ? memory.agreed->minor : 0,
                     ".", memory.lowering ? memory.lowering->minor : 0);

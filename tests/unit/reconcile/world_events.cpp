@@ -85,8 +85,9 @@ void start_process(World& world, Node& node) {
 }
 
 bool can_start(const World& world, const Node& node) {
-  return node.pod && node.pod->state == Process::State::kStarting && !node.pod->node_gone &&
-         node.disk && !node.disk->lost && !(world.joiners_never_start && node.learner) &&
+  return world.wishes.keys_missing.empty() && node.pod &&
+         node.pod->state == Process::State::kStarting && !node.pod->node_gone && node.disk &&
+         !node.disk->lost && !(world.joiners_never_start && node.learner) &&
          world.level_of(node.pod->generation) >= world.agreed;
 }
 
@@ -218,6 +219,7 @@ std::vector<World> World::faults() const {
 
 World World::later() const {
   World next = *this;
+  next.wishes.keys_missing.clear();  // somebody has put them back
   if (next.memory.operation) next.memory.operation->started_at = kLongAgo;
   if (next.memory.parked) next.memory.parked->since = kLongAgo;
   if (next.memory.quorum_lost_since) next.memory.quorum_lost_since = kLongAgo;

@@ -10,8 +10,11 @@
 namespace holdfast::reconcile {
 namespace {
 
-/// Whether the step may take one that is up away: rules 1 and 5.
+/// Whether the step may take one that is up away: rules 1 and 5, and that it can start again.
 std::string judge_absence(const World& world, const Node& node, int voters_after) {
+  if (world.runs(node) && !world.wishes.keys_missing.empty()) {
+    return "keys: a member is stopped that could not start again";
+  }
   const int up_after = world.voters_up() - (world.is_up(node) && !node.learner ? 1 : 0);
   if (!world.has_quorum()) return "";
   if (up_after < voters_after / 2 + 1) return "rule 5: below quorum";
@@ -182,6 +185,7 @@ std::string apply(World& world, const RemoveStranger& step) {
 std::string apply(World& world, const RemoveMember& step) {
   Node& node = world.at(step.ordinal);
   if (!world.has_quorum() || !node.registered) return "";
+  if (!world.wishes.keys_missing.empty()) return "keys: a member is given up while they are gone";
   if (!node.learner) {
     if (std::string broken = judge_absence(world, node, world.voters() - 1); !broken.empty()) {
       return broken;
