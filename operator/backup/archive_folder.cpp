@@ -186,4 +186,58 @@ Pruned prune_archive(const Objects& objects, const std::string& folder,
   return pruned;
 }
 
+namespace {
+
+/// All that is ours in a folder, the head last: until then it says what the folder is.
+Pruned remove_archive(const Objects& objects, const std::string& folder) {
+  Pruned pruned;
+  const auto segments = list_segments(objects, folder);
+  if (!segments.ok()) return {.status = segments.status()};
+  for (const StoredSegment& segment : *segments) {
+    pruned.status = objects.remove(api::str_cat(folder, "/", segment.name));
+    if (!pruned.status.ok()) return pruned;
+    ++pruned.removed;
+  }
+  pruned.status = objects.remove(api::str_cat(folder, "/", kHeadFile));
+  if (!pruned.status.ok()) return pruned;
+  const auto foreign = objects.list(folder, kMaxListingBytes);
+  if (foreign.ok() && foreign->empty()) pruned.status = objects.remove_folder(folder);
+  return pruned;
+}
+
+Pruned prune_former(const Objects& objects, const std::string& folder,
+                    const std::string& cluster_id, absl::Time now) {
+  const absl::StatusOr<ArchiveHead> head = read_stored_head(objects, folder);
+  if (absl::IsNotFound(head.status())) return {};  // somebody is about to begin it
+  if (!head.ok()) return {.status = head.status()};
+  if (head->cluster_id != cluster_id || !head->until || now - *head->until < kFormerAfter) {
+    return {};
+  }
+  const auto oldest = oldest_backup(objects, folder, cluster_id);
+  if (!oldest.ok()) return {.status = oldest.status()};
+  return *oldest ? prune_archive(objects, folder, cluster_id) : remove_archive(objects, folder);
+}
+
+}  // namespace
+
+Pruned prune_former_archives(const Objects& objects, const std::string& folder,
+                             const std::string& cluster_id, absl::Time now) {
+  const std::string beside = parent_of(folder);
+  const std::string prefix = archive_folder("", "");
+  const auto names = objects.list_folders(beside, kMaxListingBytes);
+  if (!names.ok()) return {.status = names.status()};
+  Pruned all;
+  for (const std::string& name : *names) {
+    if (!name.starts_with(prefix) || name == prefix + cluster_id) continue;
+    const auto own = oldest_backup(objects, folder, cluster_id);
+    if (!own.ok()) return {.removed = all.removed, .status = own.status()};
+    if (!*own) return all;
+    const Pruned one =
+        prune_former(objects, api::str_cat(beside, "/", name), name.substr(prefix.size()), now);
+    all.removed += one.removed;
+    if (!one.status.ok()) all.status = one.status;
+  }
+  return all;
+}
+
 }  // namespace holdfast::backup

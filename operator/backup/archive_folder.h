@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "datastore/archive/segment.h"
 #include "datastore/base/bytes.h"
 #include "operator/backup/archive_head.h"
@@ -74,5 +75,14 @@ struct Pruned {
 /// ever the last segment, nor what is no segment. Goes on past a removal that fails, a few times.
 Pruned prune_archive(const Objects& objects, const std::string& folder,
                      const std::string& cluster_id);
+
+/// The same beside the folder, for the logs of clusters whose place this one took by a restore:
+/// what their kept backups need stays, and once no backup of one is kept, all of its log goes.
+/// Nothing goes of a log that was told of within kFormerAfter before `now`, as somebody may be at
+/// it, nor while there is no backup of the cluster itself: a target that shows nothing is no empty
+/// one.
+inline constexpr absl::Duration kFormerAfter = absl::Hours(1);
+Pruned prune_former_archives(const Objects& objects, const std::string& folder,
+                             const std::string& cluster_id, absl::Time now);
 
 }  // namespace holdfast::backup

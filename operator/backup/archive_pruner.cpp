@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
+
 namespace holdfast::backup {
 
 ArchivePruner::ArchivePruner(const Objects& objects, std::string folder,
@@ -38,6 +40,7 @@ void ArchivePruner::run(const std::string& cluster_id) {
 }
 
 void ArchivePruner::prune(const std::string& cluster_id) {
+  prune_former(cluster_id);
   const Pruned pruned = prune_archive(objects_, folder_, cluster_id);
   if (!pruned.status.ok() && !absl::IsCancelled(pruned.status)) {
     log_.warn("segments that no backup needs may be left", {telemetry::Field(pruned.status)});
@@ -48,6 +51,15 @@ void ArchivePruner::prune(const std::string& cluster_id) {
   const std::lock_guard<std::mutex> lock(mutex_);
   removed_.removed += pruned.removed;
   removed_.last_index = std::max(removed_.last_index, pruned.last_index);
+}
+
+void ArchivePruner::prune_former(const std::string& cluster_id) {
+  const Pruned pruned = prune_former_archives(objects_, folder_, cluster_id, absl::Now());
+  if (!pruned.status.ok() && !absl::IsCancelled(pruned.status)) {
+    log_.warn("logs of clusters before this one may be left", {telemetry::Field(pruned.status)});
+  }
+  if (pruned.removed == 0) return;
+  log_.info("segments of clusters before this one were removed", {{"segments", pruned.removed}});
 }
 
 }  // namespace holdfast::backup

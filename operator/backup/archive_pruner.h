@@ -31,6 +31,7 @@ class ArchivePruner {
  private:
   void run(const std::string& cluster_id);
   void prune(const std::string& cluster_id);
+  void prune_former(const std::string& cluster_id);
 
   const Objects& objects_;
   const std::string folder_;

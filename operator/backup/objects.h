@@ -35,6 +35,11 @@ class Objects {
   /// `max_bytes`.
   virtual absl::StatusOr<std::vector<StoredFile>> list(std::string_view folder,
                                                        std::size_t max_bytes) const = 0;
+  /// The folders in a folder; none if there is no such folder. Errors: as list().
+  virtual absl::StatusOr<std::vector<std::string>> list_folders(std::string_view folder,
+                                                                std::size_t max_bytes) const = 0;
+  /// One that nothing is in, where the target knows such. Errors: Unavailable for any other.
+  virtual absl::Status remove_folder(std::string_view folder) const = 0;
   /// Files of a folder, at most kMaxFetchedFiles, into a folder of this machine, several at a time.
   /// One that is not there is left out.
   virtual absl::Status fetch(std::string_view folder, const std::vector<std::string>& names,

@@ -358,10 +358,11 @@ absl::StatusOr<Bytes> Rclone::read_small(std::string_view object, std::size_t ma
   return out;
 }
 
-absl::StatusOr<std::vector<StoredFile>> Rclone::list(std::string_view folder,
-                                                     std::size_t max_bytes) const {
-  auto child = Upload::Child::start(
-      options_, {"lsf", {"--format=sp", "--separator=;", place_of(folder)}, Flow::kOut});
+absl::StatusOr<std::vector<std::string>> Rclone::list_lines(std::string_view folder,
+                                                            std::vector<std::string> flags,
+                                                            std::size_t max_bytes) const {
+  flags.push_back(place_of(folder));
+  auto child = Upload::Child::start(options_, {"lsf", std::move(flags), Flow::kOut});
   if (!child.ok()) return child.status();
   Bytes text;
   const absl::Status status = (*child)->read([&](BytesView piece) {
@@ -369,10 +370,17 @@ absl::StatusOr<std::vector<StoredFile>> Rclone::list(std::string_view folder,
     return text.size() <= max_bytes ? absl::OkStatus()
                                     : absl::OutOfRangeError("the folder holds too much");
   });
-  if (absl::IsNotFound(status)) return std::vector<StoredFile>();
+  if (absl::IsNotFound(status)) return std::vector<std::string>();
   if (!status.ok()) return status;
+  return std::vector<std::string>(absl::StrSplit(text, '\n', absl::SkipEmpty()));
+}
+
+absl::StatusOr<std::vector<StoredFile>> Rclone::list(std::string_view folder,
+                                                     std::size_t max_bytes) const {
+  const auto lines = list_lines(folder, {"--format=sp", "--separator=;"}, max_bytes);
+  if (!lines.ok()) return lines.status();
   std::vector<StoredFile> files;
-  for (const std::string& line : std::vector<std::string>(absl::StrSplit(text, '\n'))) {
+  for (const std::string& line : *lines) {
     const std::size_t name = line.find(';') + 1;
     if (name == 0 || line.ends_with('/')) continue;
     StoredFile& file = files.emplace_back(StoredFile{line.substr(name)});
@@ -380,6 +388,21 @@ absl::StatusOr<std::vector<StoredFile>> Rclone::list(std::string_view folder,
     if (!absl::SimpleAtoi(line.substr(0, name - 1), &file.size_bytes)) file.size_bytes = 0;
   }
   return files;
+}
+
+absl::StatusOr<std::vector<std::string>> Rclone::list_folders(std::string_view folder,
+                                                              std::size_t max_bytes) const {
+  auto names = list_lines(folder, {"--dirs-only"}, max_bytes);
+  if (!names.ok()) return names;
+  for (std::string& name : *names) {
+    if (name.ends_with('/')) name.pop_back();
+  }
+  return names;
+}
+
+absl::Status Rclone::remove_folder(std::string_view folder) const {
+  auto child = Upload::Child::start(options_, {"rmdir", {place_of(folder)}, Flow::kNone});
+  return child.ok() ? (*child)->finish() : child.status();
 }
 
 absl::Status Rclone::fetch(std::string_view folder, const std::vector<std::string>& names,

@@ -48,12 +48,19 @@ class Rclone final : public Objects {
   absl::Status write_small(std::string_view object, BytesView bytes) const;
   absl::StatusOr<std::vector<StoredFile>> list(std::string_view folder,
                                                std::size_t max_bytes) const override;
+  absl::StatusOr<std::vector<std::string>> list_folders(std::string_view folder,
+                                                        std::size_t max_bytes) const override;
+  absl::Status remove_folder(std::string_view folder) const override;
   absl::Status fetch(std::string_view folder, const std::vector<std::string>& names,
                      const std::string& into) const override;
   absl::Status remove(std::string_view object) const override;
   std::string place_of(std::string_view object) const override;
 
  private:
+  /// What lsf says of it; nothing if there is no such folder.
+  absl::StatusOr<std::vector<std::string>> list_lines(std::string_view folder,
+                                                      std::vector<std::string> flags,
+                                                      std::size_t max_bytes) const;
   absl::Status confirm_absence(std::string_view object) const;
 
   const RcloneOptions options_;

@@ -516,6 +516,7 @@ func TestTheWorkerKeepsAnArchive(t *testing.T) {
 		}
 	}
 	caughtUp()
+	s.checkFormer()
 	s.must(archiver.Process.Signal(syscall.SIGTERM))
 	if err := archiver.Wait(); err != nil {
 		t.Errorf("the archiver did not end well: %v", err)
@@ -539,6 +540,32 @@ func TestTheWorkerKeepsAnArchive(t *testing.T) {
 		}
 	}
 	s.checkGap(base, within)
+}
+
+// checkFormer: the log of a cluster that this one took the place of goes, as no backup of it is left.
+func (s *suite) checkFormer() {
+	s.t.Helper()
+	var head struct {
+		ClusterID string `json:"clusterID"`
+	}
+	text, err := os.ReadFile(filepath.Join(s.path("target"), "log", "head.json"))
+	s.must(err)
+	s.must(json.Unmarshal(text, &head))
+	former := filepath.Join(s.path("target"), "log-f1")
+	s.must(os.Mkdir(former, 0o700))
+	until := time.Now().Add(-2 * time.Hour).UTC().Format(time.RFC3339)
+	s.must(os.WriteFile(filepath.Join(former, "0000000000000001-0000000000000002.entries"), []byte("a segment"), 0o600))
+	s.must(os.WriteFile(filepath.Join(former, "head.json"), fmt.Appendf(nil, `{"formatVersion": 1, "clusterID": "f1", "endIndex": 2, "until": %q}`, until), 0o600))
+	sum := strings.Repeat("a", 64)
+	s.must(os.WriteFile(filepath.Join(s.path("target"), "ours.db.manifest.json"), fmt.Appendf(nil,
+		`{"formatVersion": 1, "object": "ours.db", "sizeBytes": 512, "sha256": %q, "snapshotSizeBytes": 512, "snapshotSha256": %q, "clusterID": %q, "revision": 1, "logIndex": 1, "takenAt": %q}`,
+		sum, sum, head.ClusterID, until), 0o600))
+	s.must(cluster.Until(s.ctx, func() error {
+		if _, err := os.Stat(former); !os.IsNotExist(err) {
+			return fmt.Errorf("%s is there still: %w", former, err)
+		}
+		return nil
+	}))
 }
 
 // writeFor writes now and then.

@@ -157,6 +157,85 @@ TEST_F(PruneTest, WhatIsForeignStays) {
   for (const std::string& name : foreign) EXPECT_TRUE(objects_.has(name)) << name;
 }
 
+/// The log of a cluster that another took the place of, last told of two hours ago.
+class PruneFormerTest : public PruneTest {
+ protected:
+  PruneFormerTest() {
+    backup("ours", 30);
+    for (std::uint64_t after = 0; after < 30; after += 10) {
+      former_.push_back(put_segment(objects_, after, {{kNow, after + 10, kNow, 1}}, kFormer));
+    }
+    put_head(kNow - absl::Hours(2));
+  }
+  void put_head(absl::Time until) {
+    ArchiveHead head{.cluster_id = "f1", .end_index = 30};
+    head.until = until;
+    objects_.put(kHead, write_head(head));
+  }
+  Pruned prune_former() { return prune_former_archives(objects_, kLog, kCluster, kNow); }
+  bool is_whole() const {
+    return objects_.has(kHead) &&
+           std::ranges::all_of(former_, [this](const auto& name) { return objects_.has(name); });
+  }
+
+  static constexpr const char* kFormer = "apps/db/log-f1";
+  static constexpr const char* kHead = "apps/db/log-f1/head.json";
+  std::vector<std::string> former_;
+};
+
+TEST_F(PruneFormerTest, WithoutABackupOfItAllGoes) {
+  const Pruned pruned = prune_former();
+  EXPECT_TRUE(pruned.status.ok()) << pruned.status;
+  EXPECT_EQ(pruned.removed, 3);
+  for (const std::string& name : objects_.names()) EXPECT_FALSE(name.starts_with(kFormer)) << name;
+  EXPECT_EQ(objects_.removed_folders_, std::vector<std::string>{kFormer});
+  EXPECT_EQ(left(), "12345") << "and nothing of ours";
+}
+
+TEST_F(PruneFormerTest, WhatABackupOfItNeedsStaysAsLongAsThatIsKept) {
+  const std::string before = backup("before", 15, "f1");
+  EXPECT_EQ(prune_former().removed, 1);
+  EXPECT_FALSE(objects_.has(former_[0]));
+  EXPECT_TRUE(objects_.has(former_[1]) && objects_.has(former_[2]) && objects_.has(kHead));
+  ASSERT_TRUE(objects_.remove(before).ok());
+  EXPECT_EQ(prune_former().removed, 2);
+  EXPECT_FALSE(objects_.has(kHead));
+}
+
+TEST_F(PruneFormerTest, OneThatSomebodyMayBeAtStays) {
+  put_head(kNow - absl::Minutes(59));
+  EXPECT_EQ(prune_former().removed, 0);
+  EXPECT_TRUE(is_whole());
+  ASSERT_TRUE(objects_.remove(kHead).ok());
+  EXPECT_EQ(prune_former().removed, 0);
+  EXPECT_TRUE(objects_.has(former_[0]));
+}
+
+TEST_F(PruneFormerTest, WhereNoBackupOfOursIsShownNothingGoes) {
+  ASSERT_TRUE(objects_.remove(manifest_name("apps/db/ours.db")).ok());
+  EXPECT_EQ(prune_former().removed, 0);
+  EXPECT_TRUE(is_whole());
+}
+
+TEST_F(PruneFormerTest, WhatCannotBeToldKeepsAll) {
+  objects_.put("apps/db/foreign.manifest.json", "not a manifest");
+  EXPECT_FALSE(prune_former().status.ok());
+  EXPECT_TRUE(is_whole());
+}
+
+TEST_F(PruneFormerTest, WhatIsForeignStaysAndARefusalIsTriedAgain) {
+  objects_.put("apps/db/log-f1/notes.txt", "foreign");
+  objects_.put("apps/db/login/head.json", "foreign");
+  objects_.refuses_removal_of_.insert(former_[1]);
+  EXPECT_FALSE(prune_former().status.ok());
+  EXPECT_TRUE(objects_.has(former_[1]) && objects_.has(kHead));
+  objects_.refuses_removal_of_.clear();
+  EXPECT_TRUE(prune_former().status.ok());
+  EXPECT_FALSE(objects_.has(kHead));
+  EXPECT_TRUE(objects_.has("apps/db/log-f1/notes.txt") && objects_.has("apps/db/login/head.json"));
+  EXPECT_TRUE(objects_.removed_folders_.empty());
+}
+
 /// Archivers, backups, retention and a target that fails, in any order.
 class PruneModel {
  public:

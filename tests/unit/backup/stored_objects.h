@@ -42,6 +42,22 @@ class StoredObjects : public Objects {
     }
     return files;
   }
+  absl::StatusOr<std::vector<std::string>> list_folders(std::string_view folder,
+                                                        std::size_t /*max_bytes*/) const override {
+    const std::string prefix = api::str_cat(folder, "/");
+    std::set<std::string> folders;
+    for (const auto& [name, bytes] : objects_) {
+      if (!name.starts_with(prefix)) continue;
+      const std::string rest = name.substr(prefix.size());
+      const std::size_t slash = rest.find('/');
+      if (slash != std::string::npos) folders.insert(rest.substr(0, slash));
+    }
+    return std::vector<std::string>(folders.begin(), folders.end());
+  }
+  absl::Status remove_folder(std::string_view folder) const override {
+    removed_folders_.emplace_back(folder);
+    return absl::OkStatus();
+  }
   absl::Status fetch(std::string_view folder, const std::vector<std::string>& names,
                      const std::string& into) const override {
     EXPECT_LE(names.size(), kMaxFetchedFiles);
@@ -90,6 +106,7 @@ class StoredObjects : public Objects {
     std::size_t bytes = 0;
   };
   mutable std::vector<Fetched> fetches_;
+  mutable std::vector<std::string> removed_folders_;
 
  private:
   mutable std::map<std::string, Bytes> objects_;
@@ -130,7 +147,7 @@ struct Piece {
 
 /// Stores the segment of the entries after `after`; returns its name.
 inline std::string put_segment(StoredObjects& objects, std::uint64_t after,
-                               const std::vector<Piece>& pieces) {
+                               const std::vector<Piece>& pieces, const std::string& folder = kLog) {
   archive::SegmentWriter writer({ClusterId(0xc1), Index(after), Term(0)});
   for (const Piece& piece : pieces) {
     std::vector<raft::Entry> entries;
@@ -140,7 +157,7 @@ inline std::string put_segment(StoredObjects& objects, std::uint64_t after,
     (void)writer.add(absl::ToUnixMillis(piece.known),
                      {absl::ToUnixMillis(piece.held), piece.revision}, entries);
   }
-  const std::string name = api::str_cat(kLog, "/", writer.name().str());
+  const std::string name = api::str_cat(folder, "/", writer.name().str());
   objects.put(name, writer.finish());
   return name;
 }
