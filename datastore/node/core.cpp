@@ -24,15 +24,14 @@ constexpr Time kAdvanceWithin = std::chrono::seconds(5);
 constexpr std::uint64_t kCatchUpEntriesAlone = 500;
 /// etcd charges 256 bytes for a put besides its key and value; the shortest takes some 6.
 constexpr std::int64_t kMaxCostPerEntryByte = 64;
+/// How far the engine may fall behind, in max_undrained_bytes, before applying waits for it.
+constexpr std::size_t kFarBehind = 8;
+
 absl::Status answer_too_large() {
   return absl::ResourceExhaustedError(
       "holdfast: the request was carried out, but while it waited its answer grew beyond the "
-      "memory "
-      "set aside for it; read what you need again");
+      "memory set aside for it; read what you need again");
 }
-
-/// How far the engine may fall behind, in max_undrained_bytes, before applying waits for it.
-constexpr std::size_t kFarBehind = 8;
 
 }  // namespace
 
