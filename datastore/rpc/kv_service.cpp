@@ -48,8 +48,7 @@ void put(LoopState& state, net::CallRef call, BytesView bytes) {
   if (!request.prev_kv && !request.ignore_value) {
     return state.propose(std::move(call), CommandField::kPut, bytes, encode_put);
   }
-  propose_weighed(state, std::move(call), CommandField::kPut, bytes, ReadWeight(request),
-                  encode_put);
+  propose_weighed(state, std::move(call), CommandField::kPut, bytes, request, encode_put);
 }
 
 void delete_range(LoopState& state, net::CallRef call, BytesView bytes) {
@@ -60,7 +59,7 @@ void delete_range(LoopState& state, net::CallRef call, BytesView bytes) {
   if (absl::Status status = statemachine::check_delete(request); !status.ok()) {
     return call->finish(status);
   }
-  propose_weighed(state, std::move(call), CommandField::kDeleteRange, bytes, ReadWeight(request),
+  propose_weighed(state, std::move(call), CommandField::kDeleteRange, bytes, request,
                   encode_delete_range);
 }
 
@@ -174,8 +173,7 @@ void txn(LoopState& state, net::CallRef call, BytesView bytes) {
   absl::Status status = statemachine::check_txn(request, state.options().max_txn_ops);
   if (!status.ok()) return call->finish(status);
   if (!statemachine::is_read_only(request)) {
-    return propose_weighed(state, std::move(call), CommandField::kTxn, bytes, ReadWeight(request),
-                           encode_txn);
+    return propose_weighed(state, std::move(call), CommandField::kTxn, bytes, request, encode_txn);
   }
   const bool serializable = statemachine::is_serializable(request);
   if (state.is_readable_now(serializable)) return serve_read_only_txn(state, call, bytes);

@@ -30,10 +30,6 @@ std::size_t copies_for(const net::GrpcCall& call) {
   return kCopies + copies_once_encoded(call);
 }
 
-bool is_limited(const LoopState& state) {
-  return state.options().memory != nullptr && state.options().memory->limited();
-}
-
 /// One that waits: for its place and its memory, then in the log or on the pool.
 class WeighedTask : public std::enable_shared_from_this<WeighedTask> {
  public:
@@ -61,7 +57,7 @@ class WeighedTask : public std::enable_shared_from_this<WeighedTask> {
       const auto self = weak.lock();
       if (self != nullptr && self->place_ != nullptr) self->place_->stop_waiting();
     });
-    weighed_ = known_bytes.has_value() || !is_limited(state_);
+    weighed_ = known_bytes.has_value() || !is_memory_limited(state_);
     pair_bytes_ = pair_bytes;
     place_ = state_.enter_line(*call_, MemoryUse::kTransactions, known_bytes.value_or(0),
                                [self = shared_from_this()](const absl::Status& status) {
@@ -92,7 +88,7 @@ class WeighedTask : public std::enable_shared_from_this<WeighedTask> {
   }
 
   std::size_t most_pair_bytes() const {
-    if (!is_limited(state_)) return std::numeric_limits<std::size_t>::max();
+    if (!is_memory_limited(state_)) return std::numeric_limits<std::size_t>::max();
     return pair_bytes_ + pair_bytes_ / kGrowthShare + state_.options().max_request_bytes;
   }
 
@@ -189,6 +185,10 @@ class WeighedTask : public std::enable_shared_from_this<WeighedTask> {
 
 }  // namespace
 
+bool is_memory_limited(const LoopState& state) {
+  return state.options().memory != nullptr && state.options().memory->limited();
+}
+
 void answer_on_pool(LoopState& state, net::CallRef call, BytesView request,
                     std::uint64_t auth_version) {
   std::make_shared<WeighedTask>(state, std::move(call), codec::CommandField::kTxn, request, nullptr,
@@ -196,10 +196,10 @@ void answer_on_pool(LoopState& state, net::CallRef call, BytesView request,
       ->start(std::nullopt, 0);
 }
 
-void propose_weighed(LoopState& state, net::CallRef call, codec::CommandField field,
-                     BytesView request, ReadWeight weight, LoopState::Encode encode) {
+void propose_by_weight(LoopState& state, net::CallRef call, codec::CommandField field,
+                       BytesView request, ReadWeight weight, LoopState::Encode encode) {
   const auto reader = state.reader();
-  if (weight.is_nothing() || !is_limited(state) || !reader.ok()) {
+  if (weight.is_nothing() || !reader.ok()) {
     return state.propose(std::move(call), field, request, encode);
   }
   const std::size_t copies = copies_for(*call);
