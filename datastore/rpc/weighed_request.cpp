@@ -198,10 +198,9 @@ void answer_on_pool(LoopState& state, net::CallRef call, BytesView request,
 
 void propose_by_weight(LoopState& state, net::CallRef call, codec::CommandField field,
                        BytesView request, ReadWeight weight, LoopState::Encode encode) {
+  if (weight.is_nothing()) return state.propose(std::move(call), field, request, encode);
   const auto reader = state.reader();
-  if (weight.is_nothing() || !reader.ok()) {
-    return state.propose(std::move(call), field, request, encode);
-  }
+  if (!reader.ok()) return state.propose(std::move(call), field, request, encode);
   const std::size_t copies = copies_for(*call);
   const bool known =
       weight.weigh(**reader, kLoopKeys, copies, std::numeric_limits<std::size_t>::max());
