@@ -89,7 +89,7 @@ absl::StatusOr<std::unique_ptr<Tls>> Tls::open(const config::Options& options,
   if (absl::Status status = crypto::check_cipher_suites(options.cipher_suites); !status.ok()) {
     return status;
   }
-  std::unique_ptr<Tls> tls(new Tls(options, log, metrics));
+  std::unique_ptr<Tls> tls(new Tls(options, metrics));
   const auto observer = std::make_shared<TlsLog>(log, metrics.tls);
   const config::TlsOptions& clients = options.client_tls;
   if (!clients.cert_file.empty()) {

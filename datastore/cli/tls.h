@@ -81,15 +81,14 @@ class Tls {
   void stop() { thread_.stop(); }
 
  private:
-  Tls(const config::Options& options, telemetry::Logger& log, telemetry::Metrics& metrics)
-      : options_(options), log_(log), metrics_(metrics) {}
+  Tls(const config::Options& options, telemetry::Metrics& metrics)
+      : options_(options), metrics_(metrics) {}
   void look_at_clients();
   void look_at_peers();
   crypto::TlsContext::Reload reload(crypto::TlsContext& endpoint);
   void show_in_use(const crypto::TlsContext& endpoint);
 
   const config::Options& options_;
-  telemetry::Logger& log_;
   telemetry::Metrics& metrics_;
   std::shared_ptr<crypto::TlsContext> clients_;  // null without certificates
   std::shared_ptr<crypto::TlsContext> peers_;    // null without any setting for them

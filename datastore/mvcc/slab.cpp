@@ -5,14 +5,8 @@
 namespace holdfast::mvcc {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef HOLDFAST_ADDRESS_SANITIZER
 constexpr bool kAlwaysMalloc = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool kAlwaysMalloc = true;
-#else
-constexpr bool kAlwaysMalloc = false;
-#endif
 #else
 constexpr bool kAlwaysMalloc = false;
 #endif

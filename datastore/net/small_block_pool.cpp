@@ -9,14 +9,8 @@ namespace holdfast::net {
 namespace {
 
 /// A sanitizer sees a use after free only if the memory was freed.
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef HOLDFAST_ADDRESS_SANITIZER
 constexpr bool kKeepsFreeBlocks = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool kKeepsFreeBlocks = false;
-#else
-constexpr bool kKeepsFreeBlocks = true;
-#endif
 #else
 constexpr bool kKeepsFreeBlocks = true;
 #endif

@@ -113,7 +113,7 @@ std::string human_bytes(std::uint64_t bytes) {
   std::size_t unit = 0;
   for (; value >= 1000 && unit + 1 < kUnits.size(); ++unit) value /= 1000;
   value = std::floor(value * 10 + 0.5) / 10;
-  return absl::StrFormat(value < 10 ? "%.1f %s" : "%.0f %s", value, kUnits[unit]);
+  return absl::StrFormat("%.*f %s", value < 10 ? 1 : 0, value, kUnits[unit]);
 }
 
 }  // namespace holdfast::offline

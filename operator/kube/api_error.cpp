@@ -69,7 +69,10 @@ absl::Status to_status(const ApiError& error, std::string_view what) {
                         {"message", error.message},
                         {"retryAfter", error.retry_after.count()},
                         {"fate", static_cast<int>(error.fate)}};
-  status.SetPayload(kPayload, absl::Cord(to_text(payload)));
+  // Not made of the string itself: that constructor has another name in a library that GCC
+  // compiled.
+  const std::string text = to_text(payload);
+  status.SetPayload(kPayload, absl::Cord(absl::string_view(text)));
   return status;
 }
 

@@ -38,7 +38,7 @@ spec:
   bootstrap: {restore: {backupRef: {name: $2}, until: $3}}
 CLUSTER
 }
-state_of() { deploy/node/k -- etcdctl --endpoints "http://$1.apps.svc:2379" get pit- --prefix -w json | jq -r '.kvs[] | "\(.key | @base64d) \(.value | @base64d)"' | sort; }
+state_of() { patient_etcdctl --endpoints "http://$1.apps.svc:2379" get pit- --prefix -w json | jq -r '.kvs[] | "\(.key | @base64d) \(.value | @base64d)"' | sort; }
 is_as_after() { [ "$(state_of "$1" 2> /dev/null)" = "$(model "$2")" ]; }
 # shows NAME N: the cluster NAME is as it was after the N-th write.
 shows() {

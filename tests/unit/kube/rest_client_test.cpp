@@ -1,6 +1,5 @@
 #include "operator/kube/rest_client.h"
 
-#include <atomic>
 #include <filesystem>
 #include <fstream>
 
@@ -21,7 +20,6 @@ const Json kObject = {{"apiVersion", "v1"},
 class RestClientTest : public testing::Test, public ClientFixture {};
 
 TEST_F(RestClientTest, ConnectionIsKeptForTheNextRequest) {
-  std::atomic<int> connections{0};
   ScriptedServer server([&](int, const Heard&, const Send& send) {
     send(answer(200, R"({"metadata":{"name":"x"}})"));
     return true;

@@ -78,7 +78,8 @@ class RandomRun {
     for (std::uint64_t ops = 1 + dice_.below(4); ops > 0; --ops) {
       if (dice_.chance(3, 4)) {
         const Bytes k = key();
-        const Bytes value(dice_.below(60), static_cast<char>('a' + dice_.below(26)));
+        const auto letter = static_cast<char>('a' + dice_.below(26));
+        const Bytes value(dice_.below(60), letter);
         const auto lease = static_cast<std::int64_t>(dice_.below(3));
         const Change& change = txn.put(k, value, LeaseId(lease));
         model_.put(k, value, lease);
@@ -198,7 +199,8 @@ class RandomRun {
     EXPECT_EQ(*count, expected.count);
     std::vector<Bytes> kvs;
     for (;;) {
-      const auto slice = cursor.next(*reader_, 1 + dice_.below(5), 1 + dice_.below(300));
+      const std::uint64_t max_bytes = 1 + dice_.below(300);
+      const auto slice = cursor.next(*reader_, 1 + dice_.below(5), max_bytes);
       ASSERT_TRUE(slice.ok());
       kvs.insert(kvs.end(), slice->kvs.begin(), slice->kvs.end());
       if (!slice->done) continue;
@@ -251,7 +253,8 @@ class RandomRun {
     auto expected = model_.entries().lower_bound({from + 1, 0});
     for (;;) {
       ASSERT_TRUE(reader_->refresh().ok());
-      const auto step = scan.next(*reader_, 1 + dice_.below(30), 1 + dice_.below(2000));
+      const std::uint64_t max_bytes = 1 + dice_.below(2000);
+      const auto step = scan.next(*reader_, 1 + dice_.below(30), max_bytes);
       ASSERT_TRUE(step.ok()) << step.status();
       for (const HistoryEvent& event : step->events) {
         ASSERT_NE(expected, model_.entries().end());

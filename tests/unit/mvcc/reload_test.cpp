@@ -195,7 +195,7 @@ TEST_F(ReloadTest, ReadersOnThreadsNeverSeeTwoStatesMixed) {
     readers.emplace_back([&, seed] { read_pairs_until(follower_->views(), seed, stop); });
   }
   Prng dice(3);
-  const auto put_pair = [&dice](Store& store, std::uint64_t pair, int value) {
+  const auto put_pair = [](Store& store, std::uint64_t pair, int value) {
     WriteTxn txn = store.write();
     txn.put(std::to_string(pair) + "a", std::to_string(value), LeaseId());
     txn.put(std::to_string(pair) + "b", std::to_string(value), LeaseId());

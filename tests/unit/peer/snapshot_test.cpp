@@ -82,7 +82,7 @@ node::OutgoingSnapshot outgoing(MemberId to, MemberId from, std::uint64_t index,
 }
 
 /// A sanitizer keeps what was freed, and has much of its own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef HOLDFAST_SANITIZED
 constexpr bool kMemoryIsOurs = false;
 #else
 constexpr bool kMemoryIsOurs = true;

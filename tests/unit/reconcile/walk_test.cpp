@@ -10,7 +10,7 @@
 namespace holdfast::reconcile {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef HOLDFAST_SANITIZED
 /// Ten times slower, and the release build walks it all: here the beginning of each way is enough.
 constexpr const char* kOverLimit = "more worlds than the limit";
 constexpr int kWorlds = 3'000;

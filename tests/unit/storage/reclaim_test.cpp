@@ -147,7 +147,8 @@ TEST_F(ReclaimTest, StoreStaysIntactUnderRandomUse) {
     if (dice.chance(1, 2)) {
       write(first, first + dice.below(500));
     } else {
-      remove(first, first + dice.below(1000), 1 + dice.below(3));
+      const std::uint64_t every = 1 + dice.below(3);
+      remove(first, first + dice.below(1000), every);
     }
     if (dice.chance(1, 2)) {
       ASSERT_TRUE(store_->reclaim(1 + dice.below(kMiB)).ok());

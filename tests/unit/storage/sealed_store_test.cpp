@@ -126,7 +126,8 @@ TEST_F(SealedStore, NoNonceIsUsedTwiceOverStartsRemovalsCompactionAndReplacement
   for (int round = 0; round < 12; ++round) {
     for (int i = 0; i < 40; ++i) {
       // The same revision again and again, with another content: nonces do not rest on it.
-      put(Bucket::kKey, revision_key(1 + dice.below(60)), Bytes(dice.below(300), 'x'));
+      const Bytes value(dice.below(300), 'x');
+      put(Bucket::kKey, revision_key(1 + dice.below(60)), value);
       put(Bucket::kMeta, "m", std::to_string(dice.next()));
       const BackendWrite removal{Bucket::kKey, "absent", std::nullopt};
       ASSERT_TRUE(store_->commit({&removal, 1}).ok());
