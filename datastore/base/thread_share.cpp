@@ -1,5 +1,6 @@
 #include "datastore/base/thread_share.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,6 +37,8 @@ void run_behind_others() {
 }
 
 void run_when_woken() {
+  // Whoever started the process with another policy (chrt) keeps it.
+  if (::sched_getscheduler(0) != SCHED_OTHER) return;
   SchedulingAttributes attributes;
   attributes.nice = ::getpriority(PRIO_PROCESS, this_thread());
   attributes.runtime = kShortSliceNanoseconds;

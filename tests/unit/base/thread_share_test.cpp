@@ -42,5 +42,14 @@ TEST(ThreadShare, WhoRunsWhenWokenKeepsItsWeight) {
   EXPECT_EQ(share.policy, before.policy);
 }
 
+TEST(ThreadShare, APolicyThatSomebodyChoseStays) {
+  const Share share = after([] {
+    const sched_param none{};
+    ASSERT_EQ(::sched_setscheduler(0, SCHED_BATCH, &none), 0);
+    run_when_woken();
+  });
+  EXPECT_EQ(share.policy, SCHED_BATCH);
+}
+
 }  // namespace
 }  // namespace holdfast
