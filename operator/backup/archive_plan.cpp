@@ -6,6 +6,7 @@
 #include "operator/api/condition.h"
 #include "operator/api/names.h"
 #include "operator/api/text.h"
+#include "operator/backup/condition_writer.h"
 #include "operator/backup/moment.h"
 #include "operator/backup/target.h"
 
@@ -19,6 +20,8 @@ namespace condition = api::condition;
 constexpr absl::Duration kAsk = absl::Seconds(5);
 /// How often status follows it while nothing else changes.
 constexpr absl::Duration kTell = absl::Minutes(1);
+
+constexpr std::string_view kNoBackupToFollow = "NoBackupToFollow";
 
 /// As it stands in status: to the second.
 absl::Time whole_seconds(absl::Time time) {
@@ -86,13 +89,25 @@ class ArchivePlanner {
   }
 
   bool set(ConditionStatus status, std::string_view reason, std::string_view message) {
-    return api::set_condition(status_.conditions,
-                              {.type = std::string(condition::kArchiveHealthy),
-                               .status = status,
-                               .reason = std::string(reason),
-                               .message = std::string(message),
-                               .observed_generation = schedule_.metadata.generation,
-                               .last_transition_time = now_});
+    tell_turn(status, reason, message);
+    return conditions_.set(condition::kArchiveHealthy, status, reason, message);
+  }
+
+  /// An event where what is written begins to be stored nowhere else, and where that ends.
+  void tell_turn(ConditionStatus status, std::string_view reason, std::string_view message) {
+    const api::Condition* now = api::find_condition(status_.conditions, condition::kArchiveHealthy);
+    const bool was_behind = now != nullptr && is_behind(now->status, now->reason);
+    if (is_behind(status, reason) && !was_behind) {
+      plan_.notes.push_back({true, "ArchiveBehind", std::string(message)});
+    } else if (status == ConditionStatus::kTrue && was_behind) {
+      plan_.notes.push_back({false, "ArchiveCaughtUp",
+                             api::str_cat("it was found behind at ",
+                                          moment(now->last_transition_time), "; ", message)});
+    }
+  }
+  /// A new archive that waits for the backup which it asked for is on its way.
+  static bool is_behind(ConditionStatus status, std::string_view reason) {
+    return status == ConditionStatus::kFalse && reason != kNoBackupToFollow;
   }
 
   /// Takes over what the archiver says, if it is of the cluster that there is now.
@@ -153,7 +168,7 @@ class ArchivePlanner {
                     api::str_cat("what was written after ", moment(*until),
                                  " is not stored away from the cluster", because()));
     } else if (after_index_ && !has_followed_backup()) {
-      changed = set(ConditionStatus::kFalse, "NoBackupToFollow",
+      changed = set(ConditionStatus::kFalse, kNoBackupToFollow,
                     "no backup is as late as the archive's beginning, so none can be followed by "
                     "it: one is taken now");
       ask_for_backup();
@@ -209,6 +224,7 @@ class ArchivePlanner {
   const std::vector<api::HoldfastBackup>& backups_;
   const absl::Time now_;
   api::BackupScheduleStatus& status_;
+  ConditionWriter conditions_{status_.conditions, schedule_.metadata.generation, now_};
   ArchivePlan plan_;
   // What the archiver has just said.
   std::optional<absl::Time> known_until_;

@@ -5,6 +5,7 @@
 
 #include "operator/api/names.h"
 #include "operator/api/text.h"
+#include "operator/backup/condition_writer.h"
 #include "operator/backup/target.h"
 
 namespace holdfast::backup {
@@ -80,14 +81,7 @@ class Planner {
 
   void set(std::string_view type, ConditionStatus status, std::string_view reason,
            std::string_view message) {
-    const bool changes =
-        api::set_condition(status_.conditions, {.type = std::string(type),
-                                                .status = status,
-                                                .reason = std::string(reason),
-                                                .message = std::string(message),
-                                                .observed_generation = backup_.metadata.generation,
-                                                .last_transition_time = seen_.now});
-    changed_ = changes || changed_;
+    changed_ = conditions_.set(type, status, reason, message) || changed_;
   }
   void note(bool warning, std::string_view reason, std::string_view message) {
     plan_.notes.push_back({warning, std::string(reason), std::string(message)});
@@ -389,6 +383,7 @@ class Planner {
   const BackupSeen& seen_;
   const api::HoldfastBackup& backup_;
   api::BackupStatus status_;
+  ConditionWriter conditions_{status_.conditions, backup_.metadata.generation, seen_.now};
   BackupPlan plan_;
   bool changed_ = false;
 };

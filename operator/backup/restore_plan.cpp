@@ -5,6 +5,7 @@
 
 #include "operator/api/names.h"
 #include "operator/api/text.h"
+#include "operator/backup/condition_writer.h"
 
 namespace holdfast::backup {
 namespace {
@@ -116,14 +117,7 @@ class RestorePlanner {
 
   void set(std::string_view type, ConditionStatus status, std::string_view reason,
            std::string_view message) {
-    const bool changes =
-        api::set_condition(status_.conditions, {.type = std::string(type),
-                                                .status = status,
-                                                .reason = std::string(reason),
-                                                .message = std::string(message),
-                                                .observed_generation = restore_.metadata.generation,
-                                                .last_transition_time = seen_.now});
-    changed_ = changes || changed_;
+    changed_ = conditions_.set(type, status, reason, message) || changed_;
   }
   void note(bool warning, std::string_view reason, std::string_view message) {
     plan_.notes.push_back({warning, std::string(reason), std::string(message)});
@@ -434,6 +428,7 @@ class RestorePlanner {
   const RestoreSeen& seen_;
   const api::HoldfastRestore& restore_;
   api::RestoreStatus status_;
+  ConditionWriter conditions_{status_.conditions, restore_.metadata.generation, seen_.now};
   const api::RestoreInPlace* in_place_;
   RestorePlan plan_;
   bool changed_ = false;

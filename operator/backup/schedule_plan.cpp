@@ -6,6 +6,7 @@
 #include "operator/api/cron.h"
 #include "operator/api/names.h"
 #include "operator/api/text.h"
+#include "operator/backup/condition_writer.h"
 #include "operator/specs/object.h"
 
 namespace holdfast::backup {
@@ -75,17 +76,6 @@ class Planner {
   }
 
  private:
-  void set(std::string_view type, ConditionStatus status, std::string_view reason,
-           std::string_view message) {
-    api::set_condition(status_.conditions,
-                       {.type = std::string(type),
-                        .status = status,
-                        .reason = std::string(reason),
-                        .message = std::string(message),
-                        .observed_generation = seen_.schedule.metadata.generation,
-                        .last_transition_time = seen_.now});
-  }
-
   /// Its Pod has no part in backups: what is to be done about it waits for nothing but its turn.
   void keep_archive() {
     ArchivePlan archive =
@@ -143,17 +133,18 @@ class Planner {
     const auto cron = api::Cron::parse(spec_.schedule);
     if (!cron.ok() || !seen_.zone) {
       status_.next_schedule_time.reset();
-      return set(condition::kScheduled, ConditionStatus::kFalse, "Unreadable",
-                 cron.ok() ? api::str_cat("there is no time zone ", spec_.time_zone)
-                           : std::string(api::from_absl(cron.status().message())));
+      conditions_.set(condition::kScheduled, ConditionStatus::kFalse, "Unreadable",
+                      cron.ok() ? api::str_cat("there is no time zone ", spec_.time_zone)
+                                : std::string(api::from_absl(cron.status().message())));
+      return;
     }
     if (spec_.suspend) {
       status_.next_schedule_time.reset();
-      set(condition::kScheduled, ConditionStatus::kFalse, "Suspended",
-          "spec.suspend is set: no backup is begun; those that run come to their end");
+      conditions_.set(condition::kScheduled, ConditionStatus::kFalse, "Suspended",
+                      "spec.suspend is set: no backup is begun; those that run come to their end");
     } else {
-      set(condition::kScheduled, ConditionStatus::kTrue, "Scheduled",
-          "backups are taken as declared");
+      conditions_.set(condition::kScheduled, ConditionStatus::kTrue, "Scheduled",
+                      "backups are taken as declared");
       look_at_clock(*cron);
     }
     if (!plan_.step) drill();
@@ -242,6 +233,7 @@ class Planner {
   const ScheduleSeen& seen_;
   const api::BackupScheduleSpec& spec_;
   api::BackupScheduleStatus status_;
+  ConditionWriter conditions_{status_.conditions, seen_.schedule.metadata.generation, seen_.now};
   SchedulePlan plan_;
 };
 

@@ -59,6 +59,14 @@ class ArchivePlanTest : public testing::Test {
     if (found == nullptr) return "";
     return std::string(name_of(found->status)) + " " + found->reason;
   }
+  static std::string told(const ArchivePlan& plan) {
+    std::string out;
+    for (const Note& note : plan.notes) {
+      out += (out.empty() ? "" : ", ") + std::string(note.warning ? "Warning " : "Normal ") +
+             note.reason;
+    }
+    return out;
+  }
   std::string message() const {
     const auto* found =
         api::find_condition(schedule_.status.conditions, api::condition::kArchiveHealthy);
@@ -148,12 +156,16 @@ TEST_F(ArchivePlanTest, OneThatIsBehindSaysSinceWhenAndWhy) {
   pass();
   EXPECT_EQ(health(), "True Archiving");
   now_ += absl::Seconds(1);
-  pass();
+  EXPECT_EQ(told(pass()), "Warning ArchiveBehind");
   EXPECT_EQ(health(), "False Behind");
   EXPECT_NE(message().find("2026-11-23T04:00:00"), std::string::npos) << message();
   EXPECT_NE(message().find("the bucket is full"), std::string::npos);
+  EXPECT_EQ(told(pass()), "");
   say(10, 70);
-  pass();
+  const ArchivePlan again = pass();
+  EXPECT_EQ(told(again), "Normal ArchiveCaughtUp");
+  EXPECT_NE(again.notes[0].message.find("2026-11-23T04:04:01"), std::string::npos)
+      << again.notes[0].message;
   EXPECT_EQ(health(), "True Archiving");
 }
 
@@ -177,9 +189,9 @@ TEST_F(ArchivePlanTest, OneThatNeverStoredAnythingIsNotStartingForEver) {
   pass();
   EXPECT_EQ(health(), "Unknown Starting");
   now_ += absl::Hours(1);
-  pass();
+  EXPECT_EQ(told(pass()), "Warning ArchiveBehind");
   EXPECT_EQ(health(), "False NothingYet");
-  pass();
+  EXPECT_EQ(told(pass()), "");
   EXPECT_EQ(health(), "False NothingYet");
 }
 
