@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "operator/api/condition.h"
 #include "operator/api/names.h"
 #include "operator/api/text.h"
@@ -71,10 +72,23 @@ Json backup_like(const Json& model, const kube::ObjectKey& key, const std::strin
   return backup;
 }
 
-Json restore_from(const kube::ObjectKey& key, const std::string& cluster,
-                  const std::string& backup) {
+absl::StatusOr<Json> restore_point(const std::string& time, std::int64_t revision) {
+  if (revision > 0) return Json{{"revision", revision}};
+  if (time.empty()) return Json();
+  absl::Time parsed;
+  if (!absl::ParseTime(absl::RFC3339_full, time, &parsed, nullptr)) {
+    return absl::InvalidArgumentError(api::str_cat(
+        "--to-time takes a moment like 2026-11-23T04:00:00Z, with its offset from UTC, not \"",
+        time, "\""));
+  }
+  return Json{{"time", time}};
+}
+
+Json restore_from(const kube::ObjectKey& key, const std::string& cluster, const std::string& backup,
+                  const Json& until) {
   Json restore = object_of("HoldfastRestore", key, cluster);
   restore["spec"]["source"] = {{"backupRef", {{"name", backup}}}};
+  if (!until.is_null()) restore["spec"]["until"] = until;
   return restore;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,13 @@ absl::StatusOr<kube::Json> choose_model(const std::vector<kube::Json>& schedules
 kube::Json backup_like(const kube::Json& model, const kube::ObjectKey& key,
                        const std::string& cluster);
 
+/// A point in time (RFC 3339) or a revision, as `until` of a HoldfastRestore has it; null if
+/// neither is named. Errors: InvalidArgument, with an example.
+absl::StatusOr<kube::Json> restore_point(const std::string& time, std::int64_t revision);
+
+/// `until`: as restore_point's; null: the backup alone.
 kube::Json restore_from(const kube::ObjectKey& key, const std::string& cluster,
-                        const std::string& backup);
+                        const std::string& backup, const kube::Json& until = nullptr);
 
 /// `to`: a member's name; empty: the operator chooses.
 kube::Json leader_move(const kube::ObjectKey& key, const std::string& cluster,

@@ -2,9 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cstdint>
 #include <ctime>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,7 +35,8 @@ constexpr std::string_view kName = "kubectl-holdfast";
 /// Everything that the command line can say; each command reads what it needs.
 struct Arguments {
   std::string kubeconfig, context, ns, output, cluster, name, like, backup, to, file,
-      operator_namespace;
+      operator_namespace, to_time;
+  std::int64_t to_revision = 0;
   bool all_namespaces = false;
   bool wait = false;
   bool yes = false;
@@ -98,6 +101,8 @@ class Session {
     if (arguments_.backup.empty()) {
       return fail(absl::InvalidArgumentError("name a HoldfastBackup with --backup"));
     }
+    const auto until = restore_point(arguments_.to_time, arguments_.to_revision);
+    if (!until.ok()) return fail(until.status());
     if (!arguments_.yes) {
       return fail(absl::FailedPreconditionError(api::str_cat(
           "all members of ", arguments_.cluster, " will stop and start from ", arguments_.backup,
@@ -105,7 +110,7 @@ class Session {
           "--undo. Say --yes to go on")));
     }
     return make(kinds::kRestores,
-                restore_from(key("restore"), arguments_.cluster, arguments_.backup));
+                restore_from(key("restore"), arguments_.cluster, arguments_.backup, *until));
   }
 
   int move_leader() {
@@ -240,6 +245,14 @@ void add_commands(CLI::App& app, Arguments& arguments) {
       add_command(app, "restore", "Puts a backup in the place of a cluster's data", arguments);
   add_making(restore, arguments);
   restore->add_option("--backup", arguments.backup, "The HoldfastBackup to restore");
+  CLI::Option* to_time =
+      restore->add_option("--to-time", arguments.to_time,
+                          "Go on from the backup through its archive to this moment (RFC 3339)");
+  restore
+      ->add_option("--to-revision", arguments.to_revision,
+                   "The same, to this revision of the store")
+      ->check(CLI::Range(std::int64_t{1}, std::numeric_limits<std::int64_t>::max()))
+      ->excludes(to_time);
   restore->add_flag("--undo", arguments.undo, "Brings back what was there before the restore");
   restore->add_flag("--yes", arguments.yes, "All members may stop for it");
   CLI::App* move = add_command(app, "move-leader", "Makes another member lead", arguments);

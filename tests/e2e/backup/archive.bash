@@ -124,8 +124,8 @@ if $full; then
   done
 
   say "in place, up to a moment; then the archive goes on with the new cluster, and asks for a backup of it"
-  restore back-to db "$base" "until: {time: \"$(moment 20 3)\"}"
-  wait_for 120 "the restore to a moment" restore_at back-to Restored
+  plugin restore db --backup "$base" --name back-to --to-time "$(moment 20 3)" --yes --wait --timeout 120 ||
+    fail "the plugin does not see the restore to a moment through"
   "${kubectl[@]}" wait --for=condition=Ready hfc/db --timeout=60s > /dev/null || fail "the restored cluster is not Ready"
   found=$(etcdctl get pit- --prefix -w json | jq -r '.kvs[] | "\(.key | @base64d) \(.value | @base64d)"' | sort)
   [ "$found" = "$(model 20)" ] || fail "db is not as it was after write 20: $found"

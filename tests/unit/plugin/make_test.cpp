@@ -37,6 +37,19 @@ TEST(Make, WhatIsNotClearIsAskedFor) {
   EXPECT_TRUE(absl::IsFailedPrecondition(choose_model({}, "db", "").status()));
 }
 
+TEST(Make, ARestoreGoesOnToAMomentOrARevisionOrNotAtAll) {
+  const auto restore = [](const Json& until) {
+    return restore_from({"apps", "r"}, "db", "nightly", until)["spec"];
+  };
+  EXPECT_FALSE(restore(*restore_point("", 0)).contains("until"));
+  EXPECT_EQ(restore(*restore_point("2026-11-23T05:00:00+01:00", 0))["until"],
+            Json({{"time", "2026-11-23T05:00:00+01:00"}}));
+  EXPECT_EQ(restore(*restore_point("", 42))["until"], Json({{"revision", 42}}));
+  for (const char* unclear : {"yesterday", "2026-11-23", "2026-11-23T05:00:00"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(restore_point(unclear, 0).status())) << unclear;
+  }
+}
+
 TEST(Make, RestoresAndMovesNameTheirCluster) {
   EXPECT_EQ(restore_from({"apps", "r"}, "db", "nightly")["spec"]["source"]["backupRef"]["name"],
             "nightly");
