@@ -160,6 +160,28 @@ func allow(t *testing.T, name, ns string) {
 	if err := post(base+"/rolebindings", binding); err != nil {
 		t.Fatal(err)
 	}
+	awaitAllowed(t, name, ns)
+}
+
+// awaitAllowed waits until the API server's own view of roles has the account's: what it says before, the page keeps.
+func awaitAllowed(t *testing.T, name, ns string) {
+	t.Helper()
+	review := map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": map[string]any{
+		"user":               "system:serviceaccount:default:" + name,
+		"resourceAttributes": map[string]any{"group": "holdfast.dev", "resource": "holdfastclusters", "verb": "list", "namespace": ns}}}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		answer, err := stage.Call(http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", "application/json", review)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, _ := answer.Object()["status"].(map[string]any)
+		if allowed, _ := status["allowed"].(bool); allowed {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s may not list clusters of %s: %d %s", name, ns, answer.Status, answer.Body)
+		}
+	}
 }
 
 // ask makes a request of the page with a token, unless that is empty.
