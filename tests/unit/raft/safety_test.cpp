@@ -54,7 +54,7 @@ TEST(Safety, HoldsUnderRandomFaults) {
   EXPECT_GT(sum.committed, 20 * seeds);
   EXPECT_GT(sum.crashes, seeds);
   EXPECT_GT(sum.conf_changes, seeds);
-  EXPECT_GT(sum.snapshots, seeds / 3);
+  EXPECT_GT(sum.snapshots, seeds / 2);
   EXPECT_GT(sum.transfers, seeds / 4);
   EXPECT_GT(sum.reads, seeds);
 }
