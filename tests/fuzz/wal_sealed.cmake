@@ -1,0 +1,1 @@
+target_link_libraries(fuzz_wal_sealed PRIVATE holdfast_wal)
