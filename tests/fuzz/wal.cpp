@@ -16,20 +16,16 @@
 #include "datastore/base/crc32c.h"
 #include "datastore/wal/format.h"
 #include "datastore/wal/wal.h"
-#include "tests/unit/wal/fault_disk.h"
+#include "tests/fuzz/wal_fixture.h"
 
 namespace holdfast::wal {
 namespace {
-
-const std::string kDirectory = "wal";
-constexpr std::uint64_t kMarker = 0x4d4152;
-constexpr std::size_t kSegmentBytes = 4096;
 
 Bytes with_header(std::uint64_t sequence, BytesView rest) {
   Bytes bytes(kSegmentHeaderBytes, '\0');
   encode_segment_header({sequence, kMarker, Identity{ClusterId(1), MemberId(2)}}, bytes.data());
   bytes.append(rest);
-  bytes.resize(std::max(bytes.size(), kSegmentBytes));
+  bytes.resize(std::max(bytes.size(), kFuzzedSegmentBytes));
   return bytes;
 }
 
@@ -67,20 +63,14 @@ Bytes framed_log(BytesView input) {
 
 void check(FaultDisk& disk) {
   Options options;
-  options.segment_bytes = kSegmentBytes;
+  options.segment_bytes = kFuzzedSegmentBytes;
   auto opened = Wal::open(disk, kDirectory, options);
   if (!opened.ok()) return;
   const Recovered& recovered = opened->recovered;
   HOLDFAST_CHECK(recovered.entries.empty() ||
                  recovered.entries.back().index == recovered.last_index);
   if (recovered.last_index.value > UINT64_MAX - 2) return;
-  const std::vector<raft::Entry> more = {
-      {Term(9), recovered.last_index.next(), raft::EntryType::kNormal, "more"}};
-  HOLDFAST_CHECK(opened->wal->append({{}, {}, more}).ok());
-  const auto again = Wal::open(disk, kDirectory, options);
-  HOLDFAST_CHECK(again.ok());
-  HOLDFAST_CHECK(again->recovered.entries.back() == more.front());
-  HOLDFAST_CHECK(again->recovered.entries.size() == recovered.entries.size() + 1);
+  check_takes_more(disk, options, *opened);
 }
 
 }  // namespace

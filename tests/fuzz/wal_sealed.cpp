@@ -17,20 +17,18 @@
 #include "datastore/crypto/key256.h"
 #include "datastore/wal/format.h"
 #include "datastore/wal/wal.h"
-#include "tests/unit/wal/fault_disk.h"
+#include "tests/fuzz/wal_fixture.h"
 
 namespace holdfast::wal {
 namespace {
 
-const std::string kDirectory = "wal";
-constexpr std::uint64_t kMarker = 0x4d4152;
 constexpr std::size_t kEditBytes = 7;
 constexpr std::size_t kMaxEdits = 64;
 using Segments = std::map<std::string, Bytes>;
 
 Options sealed() {
   Options options;
-  options.segment_bytes = 4096;
+  options.segment_bytes = kFuzzedSegmentBytes;
   options.key = crypto::sealing_key(crypto::Key256(Bytes(32, 'd')), "wal");
   return options;
 }
@@ -132,20 +130,14 @@ void check(const Written& written, const Segments& segments) {
   for (const auto& [path, bytes] : segments) {
     if (!bytes.empty()) disk.put(path, bytes);
   }
-  const auto opened = Wal::open(disk, kDirectory, sealed());
+  auto opened = Wal::open(disk, kDirectory, sealed());
   if (!opened.ok()) return;
   const Recovered& found = opened->recovered;
   HOLDFAST_CHECK(found.entries.size() <= written.entries.size());
   HOLDFAST_CHECK(std::equal(found.entries.begin(), found.entries.end(), written.entries.begin()));
   HOLDFAST_CHECK(std::find(written.states.begin(), written.states.end(), found.hard_state) !=
                  written.states.end());
-  const std::vector<raft::Entry> more = {
-      {Term(9), found.last_index.next(), raft::EntryType::kNormal, "more"}};
-  HOLDFAST_CHECK(opened->wal->append({{}, {}, more}).ok());
-  const auto again = Wal::open(disk, kDirectory, sealed());
-  HOLDFAST_CHECK(again.ok());
-  HOLDFAST_CHECK(again->recovered.entries.size() == found.entries.size() + 1);
-  HOLDFAST_CHECK(again->recovered.entries.back() == more.front());
+  check_takes_more(disk, sealed(), *opened);
 }
 
 }  // namespace
