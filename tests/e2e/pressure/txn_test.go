@@ -17,9 +17,12 @@ const (
 	// Of valueBytes each: what one range of a transaction reads, 20 MB.
 	listedObjects = 5_000
 	rangesPerTxn  = 128
-	bigValues     = 40
+	// With the listed ones 100 MB: three times that, what a deletion that tells what was needs, is more than the half of
+	// limitBytes that all big answers share, so that it is refused whatever else goes on.
+	bigValues     = 80
 	bigValueBytes = 1 << 20
 	bigPrefix     = "/big/"
+	deletion      = "deletion that asks what was"
 )
 
 func rangeOp(what *pb.RangeRequest) *pb.RequestOp {
@@ -86,7 +89,7 @@ func startTxnFlood(ctx context.Context, address string) *flood {
 		&pb.TxnRequest{Compare: []*pb.Compare{wholeValues(all)}, Success: []*pb.RequestOp{touch}})
 	f.calls(ctx, "transaction that rewrites and asks what was", 2, 8, 0, path, rewrite())
 	f.calls(ctx, "put and a big value", 4, 500, 0, path, &pb.TxnRequest{Success: []*pb.RequestOp{touch, rangeOp(aBig)}})
-	f.calls(ctx, "deletion that asks what was", 2, 4, 0, "/etcdserverpb.KV/DeleteRange",
+	f.calls(ctx, deletion, 2, 4, 0, "/etcdserverpb.KV/DeleteRange",
 		&pb.DeleteRangeRequest{Key: everything.Key, RangeEnd: everything.RangeEnd, PrevKv: true})
 	f.calls(ctx, "transaction of big values", 2, 8, 0, path, &pb.TxnRequest{Success: []*pb.RequestOp{touch, rangeOp(someBig)}})
 	f.calls(ctx, "transaction of a page", 2, 4, 0, path, &pb.TxnRequest{Success: []*pb.RequestOp{touch, rangeOp(page)}})
@@ -126,7 +129,7 @@ func TestAFloodOfTransactionsLeavesSmallRequestsAlone(t *testing.T) {
 	if highest >= limitBytes {
 		t.Errorf("anonymous memory reached %d bytes", highest)
 	}
-	for _, kind := range []string{"transaction of ranges", "transaction that puts and ranges", "transaction of transactions of ranges"} {
+	for _, kind := range []string{"transaction of ranges", "transaction that puts and ranges", "transaction of transactions of ranges", deletion} {
 		if f.out.refused[kind] == 0 {
 			t.Errorf("no %s was refused: the flood was none", kind)
 		}
